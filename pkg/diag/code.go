@@ -1,0 +1,169 @@
+package diag
+
+import "slices"
+
+// Code is the stable name of a kind of problem. Tools filter by it; its summary never changes with the instance.
+type Code string
+
+// The codes, by the part of the input that they are about.
+const (
+	YAMLSyntax           Code = "yaml/syntax"
+	YAMLEncoding         Code = "yaml/encoding"
+	YAMLDuplicateKey     Code = "yaml/duplicate-key"
+	YAMLNonStringKey     Code = "yaml/non-string-key"
+	YAMLSeveralDocuments Code = "yaml/several-documents"
+	YAMLUnknownTag       Code = "yaml/unknown-tag"
+	YAMLAmbiguousBoolean Code = "yaml/ambiguous-boolean"
+	YAMLLeadingZero      Code = "yaml/leading-zero"
+	YAMLTooLarge         Code = "yaml/too-large"
+	YAMLBadAlias         Code = "yaml/bad-alias"
+	YAMLMergeOrder       Code = "yaml/merge-order"
+
+	RepoUnknownKey     Code = "repository/unknown-key"
+	RepoWrongType      Code = "repository/wrong-type"
+	RepoVersion        Code = "repository/version"
+	RepoMissing        Code = "repository/missing"
+	RepoBadPattern     Code = "repository/bad-pattern"
+	RepoUnreadable     Code = "repository/unreadable-file"
+	ClusterUnknown     Code = "cluster/unknown"
+	ClusterNotNamed    Code = "cluster/not-named"
+	ClusterNoRegistry  Code = "cluster/no-registry"
+	ClusterInvalidName Code = "cluster/invalid-name"
+	BootstrapAnswer    Code = "bootstrap/answer"
+
+	ValuesRootNotMap      Code = "values/root-not-a-map"
+	ValuesTypeConflict    Code = "values/type-conflict"
+	ValuesUnknownKey      Code = "values/unknown-key"
+	ValuesWrongType       Code = "values/wrong-type"
+	ValuesMissing         Code = "values/missing"
+	ValuesNotAllowed      Code = "values/not-allowed"
+	ValuesPattern         Code = "values/pattern"
+	ValuesRange           Code = "values/range"
+	ValuesFormat          Code = "values/format"
+	ValuesNoBranch        Code = "values/no-branch"
+	ValuesInvalid         Code = "values/invalid"
+	ValuesFloatNotation   Code = "values/float-notation"
+	ValuesDeprecated      Code = "values/deprecated"
+	SecretEncrypted       Code = "secret/encrypted"
+	SchemaInvalid         Code = "schema/invalid"
+	SchemaMissing         Code = "schema/missing"
+	SchemaBadPattern      Code = "schema/bad-pattern"
+	SchemaUnresolvableRef Code = "schema/unresolvable-ref"
+
+	TemplateSyntax    Code = "template/syntax"
+	TemplateExecution Code = "template/execution"
+	TemplateUndefined Code = "template/undefined-value"
+	TemplateForbidden Code = "template/forbidden"
+	TemplateBudget    Code = "template/budget"
+
+	RunlevelUnknownKey  Code = "runlevel/unknown-key"
+	RunlevelWrongType   Code = "runlevel/wrong-type"
+	RunlevelMissing     Code = "runlevel/missing"
+	RunlevelInvalid     Code = "runlevel/invalid-value"
+	RunlevelDuplicate   Code = "runlevel/duplicate-release"
+	RunlevelNeedUnknown Code = "runlevel/unknown-need"
+	RunlevelNeedCycle   Code = "runlevel/need-cycle"
+	RunlevelNeedLater   Code = "runlevel/later-need"
+	RunlevelNeedAbsent  Code = "runlevel/need-not-installed"
+	RunlevelUnsupported Code = "runlevel/unsupported"
+	RunlevelNone        Code = "runlevel/none"
+	SelectorMalformed   Code = "selector/malformed"
+
+	ChartMissing      Code = "chart/missing"
+	ChartInvalid      Code = "chart/invalid"
+	ChartUnsupported  Code = "chart/unsupported-source"
+	ChartIncompatible Code = "chart/incompatible"
+	RenderTemplate    Code = "render/template"
+	RenderNotYAML     Code = "render/not-yaml"
+	RenderNotObject   Code = "render/not-an-object"
+	RenderDuplicate   Code = "render/duplicate-object"
+	RenderValues      Code = "render/values-schema"
+)
+
+// summaries holds the fixed words of each code. A reader learns them and skips them, so they name no instance.
+var summaries = map[Code]string{
+	YAMLSyntax:           "invalid YAML",
+	YAMLEncoding:         "not UTF-8 text",
+	YAMLDuplicateKey:     "duplicate key",
+	YAMLNonStringKey:     "key is not a string",
+	YAMLSeveralDocuments: "several documents in one file",
+	YAMLUnknownTag:       "unknown YAML tag",
+	YAMLAmbiguousBoolean: "ambiguous boolean",
+	YAMLLeadingZero:      "number with a leading zero",
+	YAMLTooLarge:         "input over its budget",
+	YAMLBadAlias:         "invalid alias",
+	YAMLMergeOrder:       "merge key after the keys it beats",
+
+	RepoUnknownKey:     "unknown key in a repository file",
+	RepoWrongType:      "wrong type in a repository file",
+	RepoVersion:        "unsupported version",
+	RepoMissing:        "not a values repository",
+	RepoBadPattern:     "invalid pattern",
+	RepoUnreadable:     "unreadable file",
+	ClusterUnknown:     "unknown cluster",
+	ClusterNotNamed:    "no cluster named",
+	ClusterNoRegistry:  "no registry of clusters",
+	ClusterInvalidName: "invalid name of a cloud or cluster",
+	BootstrapAnswer:    "unusable answer",
+
+	ValuesRootNotMap:      "values are not a map",
+	ValuesTypeConflict:    "conflicting types",
+	ValuesUnknownKey:      "unknown key",
+	ValuesWrongType:       "wrong type",
+	ValuesMissing:         "missing value",
+	ValuesNotAllowed:      "value not allowed",
+	ValuesPattern:         "value does not match its pattern",
+	ValuesRange:           "value out of range",
+	ValuesFormat:          "value not in its format",
+	ValuesNoBranch:        "value fits none of the alternatives",
+	ValuesInvalid:         "invalid value",
+	ValuesFloatNotation:   "integer changes its notation",
+	ValuesDeprecated:      "deprecated value",
+	SecretEncrypted:       "encrypted file",
+	SchemaInvalid:         "invalid schema",
+	SchemaMissing:         "missing schema",
+	SchemaBadPattern:      "unsupported pattern in the schema",
+	SchemaUnresolvableRef: "unresolvable reference in the schema",
+
+	TemplateSyntax:    "invalid template",
+	TemplateExecution: "template failed",
+	TemplateUndefined: "undefined value",
+	TemplateForbidden: "template function not allowed",
+	TemplateBudget:    "template over its budget",
+
+	RunlevelUnknownKey:  "unknown key in a runlevel",
+	RunlevelWrongType:   "wrong type in a runlevel",
+	RunlevelMissing:     "missing key in a runlevel",
+	RunlevelInvalid:     "invalid value in a runlevel",
+	RunlevelDuplicate:   "duplicate release",
+	RunlevelNeedUnknown: "unknown release needed",
+	RunlevelNeedCycle:   "releases need each other",
+	RunlevelNeedLater:   "release of a later runlevel needed",
+	RunlevelNeedAbsent:  "needed release is not installed",
+	RunlevelUnsupported: "unsupported key in a runlevel",
+	RunlevelNone:        "no runlevels",
+	SelectorMalformed:   "malformed selector",
+
+	ChartMissing:      "chart not found",
+	ChartInvalid:      "invalid chart",
+	ChartUnsupported:  "unsupported chart source",
+	ChartIncompatible: "chart does not fit the cluster",
+	RenderTemplate:    "chart template failed",
+	RenderNotYAML:     "rendered text is not YAML",
+	RenderNotObject:   "rendered text is no Kubernetes object",
+	RenderDuplicate:   "object rendered twice",
+	RenderValues:      "values do not fit the chart's schema",
+}
+
+// Summary returns the fixed words of the code.
+func (c Code) Summary() string { return summaries[c] }
+
+// Codes returns every code in order.
+func Codes() []Code {
+	codes := make([]Code, 0, len(summaries))
+	for c := range summaries {
+		codes = append(codes, c)
+	}
+	slices.Sort(codes)
+	return codes
+}

@@ -1,0 +1,28 @@
+package manifest
+
+// RefusalReason says why a cluster did not take an object.
+type RefusalReason string
+
+const (
+	// RefusedInvalid: the object breaks a rule of its kind or of an admission policy.
+	RefusedInvalid RefusalReason = "invalid"
+	// RefusedImmutable: the object is fine, but the one that is there can't become it.
+	RefusedImmutable RefusalReason = "immutable"
+	// RefusedForbidden: the user may not do this.
+	RefusedForbidden RefusalReason = "forbidden"
+	// RefusedNoNamespace: the object's namespace is not there.
+	RefusedNoNamespace RefusalReason = "no-namespace"
+	// RefusedUnknownKind: the cluster does not serve the object's kind in its version.
+	RefusedUnknownKind RefusalReason = "unknown-kind"
+)
+
+// Refusal is the error of a cluster that understood a request about an object and declined it: asking again changes
+// nothing until the object or the cluster does. Message never holds the body of a Secret.
+type Refusal struct {
+	ID      ID
+	Reason  RefusalReason
+	Message string
+}
+
+// Error is the object and the message.
+func (r *Refusal) Error() string { return r.ID.String() + ": " + r.Message }
