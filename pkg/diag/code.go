@@ -77,6 +77,7 @@ const (
 	RenderNotYAML     Code = "render/not-yaml"
 	RenderNotObject   Code = "render/not-an-object"
 	RenderDuplicate   Code = "render/duplicate-object"
+	RenderUnknownHook Code = "render/unknown-hook"
 	RenderValues      Code = "render/values-schema"
 )
 
@@ -152,6 +153,7 @@ var summaries = map[Code]string{
 	RenderNotYAML:     "rendered text is not YAML",
 	RenderNotObject:   "rendered text is no Kubernetes object",
 	RenderDuplicate:   "object rendered twice",
+	RenderUnknownHook: "unknown kind of hook",
 	RenderValues:      "values do not fit the chart's schema",
 }
 
