@@ -1,0 +1,135 @@
+package render
+
+import (
+	"cmp"
+	"maps"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/redkubes/otomi/pkg/diag"
+	"github.com/redkubes/otomi/pkg/manifest"
+	"helm.sh/helm/v3/pkg/release"
+	"helm.sh/helm/v3/pkg/releaseutil"
+)
+
+// document is one document of what a template rendered.
+type document struct {
+	source, text string
+	// data is nil for a document that holds only comments.
+	data map[string]any
+	kind string
+	// hook is the annotation that makes a hook of an object; isHook says that it is there.
+	hook        string
+	isHook      bool
+	annotations map[string]any
+}
+
+// documents reads what the templates rendered, and puts it into Helm's order: it does what releaseutil.SortManifests does,
+// except that each document is read once and all that are wrong are reported. (Reading each again for its objects was a
+// fifth of the time of a release.)
+func (j *job) documents() []document {
+	var out []document
+	for _, name := range slices.Sorted(maps.Keys(j.files)) {
+		text := j.files[name]
+		if strings.HasPrefix(path.Base(name), "_") || strings.TrimSpace(text) == "" {
+			continue
+		}
+		for _, t := range split(text) {
+			data, ok := j.read(name, t)
+			if !ok {
+				continue
+			}
+			if problem := head(data); problem != "" {
+				j.notObject(name, t, problem)
+				continue
+			}
+			d := document{source: name, text: t, data: data, kind: scalarText(data["kind"])}
+			metadata, _ := data["metadata"].(map[string]any)
+			d.annotations, _ = metadata["annotations"].(map[string]any)
+			if hook, ok := d.annotations[release.HookAnnotation]; ok {
+				d.hook, d.isHook = scalarText(hook), true
+			}
+			out = append(out, d)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b document) int {
+		ra, rb := manifest.Rank(a.kind), manifest.Rank(b.kind)
+		if ra == rb {
+			return cmp.Compare(a.kind, b.kind) // only kinds that are not in the order share a rank
+		}
+		return cmp.Compare(ra, rb)
+	})
+	return out
+}
+
+// split returns the documents of a text as Helm splits it, in its order.
+func split(text string) []string {
+	documents := releaseutil.SplitManifests(text)
+	keys := slices.Collect(maps.Keys(documents))
+	slices.SortFunc(keys, func(a, b string) int {
+		return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b))
+	})
+	out := make([]string, len(keys))
+	for i, k := range keys {
+		out[i] = documents[k]
+	}
+	return out
+}
+
+// hookEvents are the words of the annotation that Helm knows (releaseutil, events).
+var hookEvents = map[string]manifest.Event{
+	"pre-install": manifest.PreInstall, "post-install": manifest.PostInstall,
+	"pre-upgrade": manifest.PreUpgrade, "post-upgrade": manifest.PostUpgrade,
+	"pre-delete": manifest.PreDelete, "post-delete": manifest.PostDelete,
+	"pre-rollback": manifest.PreRollback, "post-rollback": manifest.PostRollback,
+	"test": manifest.Test, "test-success": manifest.Test,
+}
+
+// hook makes a hook of a document. One with an event that Helm does not know is dropped, as Helm drops it, with a warning.
+func (j *job) hook(d document) (manifest.Hook, bool) {
+	h := manifest.Hook{}
+	for word := range strings.SplitSeq(d.hook, ",") {
+		word = strings.ToLower(strings.TrimSpace(word))
+		event, ok := hookEvents[word]
+		if !ok {
+			w := j.report(diag.RenderUnknownHook, j.rendered(d.source, d.text), "the object is a hook of %q, which Helm does not know, and is left "+
+				"out, as Helm leaves it out. Correct the annotation %s, or drop the object.", word, release.HookAnnotation)
+			w.Severity = diag.Warning
+			w.Secret = secretKind.MatchString(d.text)
+			return manifest.Hook{}, false
+		}
+		h.Events = append(h.Events, event)
+	}
+	o, err := manifest.New(d.data, d.text, d.source)
+	if err != nil {
+		j.notObject(d.source, d.text, err.Error())
+		return manifest.Hook{}, false
+	}
+	h.Object = o
+	h.Weight, _ = strconv.Atoi(scalarText(d.annotations[release.HookWeightAnnotation])) // Helm: anything else is 0
+	if policies, ok := d.annotations[release.HookDeleteAnnotation]; ok {
+		for word := range strings.SplitSeq(scalarText(policies), ",") {
+			h.DeletePolicies = append(h.DeletePolicies, manifest.DeletePolicy(strings.ToLower(strings.TrimSpace(word))))
+		}
+	}
+	return h, true
+}
+
+// scalarText is what Helm's reading makes of a scalar where it wants a string (sigs.k8s.io/yaml, convertToJSONableObject).
+func scalarText(v any) string {
+	switch v := v.(type) {
+	case string:
+		return v
+	case bool:
+		return strconv.FormatBool(v)
+	case float64:
+		if v == float64(int64(v)) {
+			return strconv.FormatInt(int64(v), 10)
+		}
+		return strconv.FormatFloat(v, 'g', -1, 32)
+	default:
+		return ""
+	}
+}

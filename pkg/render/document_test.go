@@ -1,0 +1,63 @@
+package render
+
+import (
+	"testing"
+
+	"github.com/redkubes/otomi/pkg/chart"
+	"github.com/redkubes/otomi/pkg/manifest"
+	"github.com/stretchr/testify/require"
+	"helm.sh/helm/v3/pkg/releaseutil"
+)
+
+// FuzzDocuments compares our reading of rendered texts with Helm's: what Helm takes we take, in its order.
+func FuzzDocuments(f *testing.F) {
+	f.Add("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n---\n# nothing\n--- \nkind: Zoo", "kind: Namespace\n\n---\n\nkind: Ant")
+	f.Add("kind: Job\nmetadata:\n  name: x\n  annotations: {helm.sh/hook: 'pre-install, test', helm.sh/hook-weight: 3, helm.sh/hook-delete-policy: true}", "")
+	f.Add("kind: 3\nmetadata: {annotations: {a: 1.5, b: null}}", "kind: null\nmetadata:")
+	f.Add("metadata: {annotations: {helm.sh/hook: null}}", "a: [")
+	f.Add("metadata: {name: [1]}", "- a")
+	f.Add("items: [1]", "kind: true")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		files := map[string]string{"web/templates/a.yaml": a, "web/templates/b.yaml": b, "web/templates/_c.yaml": a}
+		hooks, manifests, err := releaseutil.SortManifests(files, nil, releaseutil.InstallOrder)
+		if err != nil {
+			return
+		}
+		j := &job{r: New(), req: Request{Chart: &chart.Chart{}}, files: files}
+		var ours []document
+		var hooked []document
+		for _, d := range j.documents() {
+			if d.isHook {
+				hooked = append(hooked, d)
+			} else {
+				ours = append(ours, d)
+			}
+		}
+		if j.diags.HasErrors() {
+			return // no object, though Helm would find out only from the cluster
+		}
+		require.Len(t, ours, len(manifests))
+		for i, m := range manifests {
+			require.Equal(t, m.Name, ours[i].source)
+			require.Equal(t, m.Content, ours[i].text)
+		}
+		n := 0
+		for _, d := range hooked {
+			got, ok := j.hook(d)
+			if !ok {
+				continue
+			}
+			for n < len(hooks) && hooks[n].Manifest != d.text {
+				n++ // one that is no object for us
+			}
+			require.Less(t, n, len(hooks))
+			require.Equal(t, hooks[n].Path, d.source)
+			require.Equal(t, hooks[n].Weight, got.Weight)
+			require.Len(t, got.Events, len(hooks[n].Events))
+			for k, p := range hooks[n].DeletePolicies {
+				require.Equal(t, manifest.DeletePolicy(p), got.DeletePolicies[k])
+			}
+			n++
+		}
+	})
+}

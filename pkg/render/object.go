@@ -1,0 +1,199 @@
+package render
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/redkubes/otomi/pkg/diag"
+	"github.com/redkubes/otomi/pkg/manifest"
+	"github.com/redkubes/otomi/pkg/yaml"
+)
+
+// objects makes objects of one document of the file that Helm calls source. A document without data is none; a list is
+// its items, as it is for Helm's client (cli-runtime's Flatten).
+func (j *job) objects(source, text string, data map[string]any) []manifest.Object {
+	if data == nil {
+		return nil
+	}
+	if items, ok := data["items"].([]any); ok {
+		return j.items(source, text, data, items)
+	}
+	o, err := manifest.New(data, text, source)
+	if err != nil {
+		j.notObject(source, text, err.Error())
+		return nil
+	}
+	return []manifest.Object{o}
+}
+
+// items reads the items of a list. Those of a typed list (ConfigMapList) may leave out what its kind says, as apimachinery
+// reads them (unstructured's decodeToList).
+func (j *job) items(source, text string, list map[string]any, items []any) []manifest.Object {
+	var out []manifest.Object
+	kind, _ := list["kind"].(string)
+	for i, item := range items {
+		data, ok := item.(map[string]any)
+		if !ok {
+			j.notObject(source, text, fmt.Sprintf("items[%d] of the list is no map", i))
+			continue
+		}
+		if itemKind := strings.TrimSuffix(kind, "List"); itemKind != "" && itemKind != kind && data["kind"] == nil && data["apiVersion"] == nil {
+			data = maps.Clone(data)
+			data["kind"], data["apiVersion"] = itemKind, list["apiVersion"]
+		}
+		written, err := yaml.Marshal(data)
+		if err != nil {
+			j.notObject(source, text, fmt.Sprintf("items[%d] of the list: %v", i, err))
+			continue
+		}
+		o, err := manifest.New(data, string(written), source)
+		if err != nil {
+			j.notObject(source, text, fmt.Sprintf("items[%d] of the list: %v", i, err))
+			continue
+		}
+		out = append(out, o)
+	}
+	return out
+}
+
+// crds reads the files of the crds/ folders, which are no templates.
+func (j *job) crds() []manifest.Object {
+	var out []manifest.Object
+	for _, crd := range j.chart.CRDObjects() {
+		text := string(crd.File.Data)
+		j.raw(crd.Filename, text)
+		for _, document := range split(text) {
+			if data, ok := j.read(crd.Filename, document); ok {
+				out = append(out, j.objects(crd.Filename, document, data)...)
+			}
+		}
+	}
+	return out
+}
+
+// raw makes a file's own text known as what it renders.
+func (j *job) raw(name, text string) {
+	if j.files == nil {
+		j.files = map[string]string{}
+	}
+	j.files[name] = text
+}
+
+// read reads a document as Helm does. It returns nil data for one without content.
+func (j *job) read(source, text string) (data map[string]any, ok bool) {
+	v, err := yaml.Decode([]byte(text))
+	if err != nil {
+		j.notYAML(source, text, err)
+		return nil, false
+	}
+	if v == nil {
+		return nil, true
+	}
+	data, ok = v.(map[string]any)
+	if !ok {
+		j.notObject(source, text, "it is no map")
+	}
+	return data, ok
+}
+
+// head says what is wrong with those fields of a document that Helm reads for itself (releaseutil.SimpleHead): it takes any
+// scalar for a string.
+func head(data map[string]any) string {
+	for _, key := range []string{"apiVersion", "kind"} {
+		if !isScalar(data[key]) {
+			return key + " is no string"
+		}
+	}
+	metadata, ok := data["metadata"].(map[string]any)
+	if !ok && data["metadata"] != nil {
+		return "metadata is no map"
+	}
+	if !isScalar(metadata["name"]) {
+		return "metadata.name is no string"
+	}
+	annotations, ok := metadata["annotations"].(map[string]any)
+	if !ok && metadata["annotations"] != nil {
+		return "metadata.annotations is no map"
+	}
+	for _, k := range slices.Sorted(maps.Keys(annotations)) {
+		if !isScalar(annotations[k]) {
+			return fmt.Sprintf("the annotation %s is no string", k)
+		}
+	}
+	return ""
+}
+
+func isScalar(v any) bool {
+	switch v.(type) {
+	case map[string]any, []any:
+		return false
+	}
+	return true
+}
+
+// secretKind finds a document that describes a Secret, also where it can't be read.
+var secretKind = regexp.MustCompile(`(?m)^["']?kind["']?:\s*["']?Secret\b`)
+
+func (j *job) notObject(source, text, problem string) {
+	at := j.rendered(source, text)
+	d := j.report(diag.RenderNotObject, at, "what %s renders is no Kubernetes object: %s. Correct the template.", source, problem)
+	d.Notes = j.from(source, at)
+	d.Secret = secretKind.MatchString(text)
+}
+
+func (j *job) notYAML(source, text string, err error) {
+	at := j.rendered(source, text)
+	message := ""
+	// The strict reading knows places; it refuses all that Helm's reading refuses, and sometimes more.
+	_, ds := yaml.ReadState([]byte(text), yaml.ReadOptions{File: at.File})
+	for _, d := range ds {
+		if d.Severity == diag.Error && d.Range.Start.Line > 0 {
+			at.Start = diag.Pos{Line: at.Start.Line + d.Range.Start.Line - 1, Column: d.Range.Start.Column}
+			message = d.Detail
+			break
+		}
+	}
+	if message == "" {
+		message = err.Error() + ". Correct the template."
+	}
+	secret := secretKind.MatchString(text)
+	if secret {
+		message = "a Secret's text can't be read, and is not shown here. Correct the template."
+	}
+	d := j.report(diag.RenderNotYAML, at, "what %s renders is not YAML: %s", source, message)
+	d.Notes = j.from(source, at)
+	d.Secret = secret
+}
+
+// from names the template of a place in a rendered text.
+func (j *job) from(source string, at diag.Range) []diag.Note {
+	if at.File == j.display(source) {
+		return nil
+	}
+	return []diag.Note{{Message: "rendered from this template", Range: diag.Range{File: j.display(source)}}}
+}
+
+// rendered is the place of a document in the text that its template rendered, which is made known under a name of its
+// own, unless it is the text of the file: a template without an action, or a file of crds/.
+func (j *job) rendered(source, text string) diag.Range {
+	whole := j.files[source]
+	name := j.display(source)
+	if text, ok := j.req.Chart.File(j.file(source)); !ok || string(text) != whole {
+		name += " (rendered for " + j.req.Release.Key() + ")"
+	}
+	j.r.source(name, []byte(whole))
+	i := max(strings.Index(whole, text), 0)
+	return diag.Range{File: name, Start: diag.Pos{Line: 1 + strings.Count(whole[:i], "\n"), Column: 1}}
+}
+
+// file is the path within the chart of what Helm calls source: CHART/templates/x.yaml.
+func (j *job) file(source string) string {
+	_, file, _ := strings.Cut(source, "/")
+	return file
+}
+
+// display is the name by which the file that Helm calls source is shown.
+func (j *job) display(source string) string { return j.req.Chart.Display + "/" + j.file(source) }

@@ -1,0 +1,217 @@
+// Package render turns releases into manifests, exactly as Helm does.
+//
+// It runs Helm's engine in the process over charts that package chart read. It reads no file and talks to no cluster:
+// what a chart may know of the cluster comes as Capabilities, and lookup finds nothing.
+package render
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path"
+	"strings"
+	"sync"
+
+	"github.com/redkubes/otomi/pkg/chart"
+	"github.com/redkubes/otomi/pkg/diag"
+	"github.com/redkubes/otomi/pkg/manifest"
+	"github.com/redkubes/otomi/pkg/runlevel"
+	helmchart "helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/engine"
+)
+
+// Request is one release to render.
+type Request struct {
+	Release runlevel.Release
+	Chart   *chart.Chart
+	// Revision is .Release.Revision; 0 means 1.
+	Revision int
+	// Upgrade makes .Release.IsUpgrade true and .Release.IsInstall false.
+	Upgrade bool
+}
+
+// Renderer renders releases. It keeps each chart it loaded, and is safe for concurrent use.
+type Renderer struct {
+	mu      sync.Mutex
+	charts  map[string]*loaded
+	sources diag.Sources
+}
+
+// New returns a renderer.
+func New() *Renderer { return &Renderer{charts: map[string]*loaded{}, sources: diag.Sources{}} }
+
+// Render renders one release as helm install and helm upgrade do (Helm 3.22, pkg/action: Install.RunWithContext and
+// renderResources), with subnotes off and nothing asked of a cluster: the record's text, hooks and notes are Helm's to the
+// byte.
+//
+// What is wrong with the chart, its values or what it renders is a diagnostic; the release is whole only where none is an
+// error. The error is a Kubernetes version that can't be read, or the end of ctx, which is looked at before and after the
+// engine runs, since Helm's can't be stopped.
+func (r *Renderer) Render(ctx context.Context, req Request, caps Capabilities) (manifest.Release, diag.Diagnostics, error) {
+	if err := ctx.Err(); err != nil {
+		return manifest.Release{}, nil, fmt.Errorf("rendering release %s: %w", req.Release.Key(), err)
+	}
+	c, err := r.load(req.Chart)
+	if err != nil {
+		return manifest.Release{}, nil, fmt.Errorf("rendering release %s: %w", req.Release.Key(), err)
+	}
+	helmCaps, err := caps.helm()
+	if err != nil {
+		return manifest.Release{}, nil, fmt.Errorf("rendering release %s: %w", req.Release.Key(), err)
+	}
+	j := &job{r: r, req: req, chart: clone(c.chart), caps: helmCaps}
+	out := j.render()
+	if err := ctx.Err(); err != nil {
+		return manifest.Release{}, nil, fmt.Errorf("rendering release %s: %w", req.Release.Key(), err)
+	}
+	return out, j.diags, nil
+}
+
+// CRDs returns the objects of the chart's crds/ folder and those of all its subcharts, enabled or not: what a run must
+// know before it fixes the capabilities.
+func (r *Renderer) CRDs(c *chart.Chart) ([]manifest.Object, diag.Diagnostics, error) {
+	l, err := r.load(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	j := &job{r: r, req: Request{Chart: c}, chart: l.chart}
+	return j.crds(), j.diags, nil
+}
+
+// Sources returns the texts that the diagnostics of this renderer refer to: the templates they point at, and what was
+// rendered where that is at fault.
+func (r *Renderer) Sources() diag.Sources {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.sources)
+}
+
+func (r *Renderer) source(name string, text []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sources[name] = text
+}
+
+// job is the rendering of one release.
+type job struct {
+	r     *Renderer
+	req   Request
+	chart *helmchart.Chart
+	caps  *chartutil.Capabilities
+	diags diag.Diagnostics
+	// files is what the templates rendered, by Helm's names of them.
+	files map[string]string
+}
+
+// maxOutput bounds what the templates of one release render, in bytes. It is looked at once they have, since Helm's engine
+// has no bounds; a record could hold a small part of it only.
+const maxOutput = 64 << 20
+
+// notesSuffix is how Helm tells notes from manifests (pkg/action, notesFileSuffix).
+const notesSuffix = "NOTES.txt"
+
+func (j *job) render() manifest.Release {
+	rel := j.req.Release
+	out := manifest.Release{
+		Name:      rel.Name,
+		Namespace: rel.Namespace,
+		Revision:  max(j.req.Revision, 1),
+		Upgrade:   j.req.Upgrade,
+		Values:    rel.Values,
+		Chart:     manifest.Chart{Name: j.req.Chart.Name, Version: j.req.Chart.Version, Digest: j.req.Chart.Digest},
+	}
+	if out.Values == nil {
+		out.Values = map[string]any{}
+	}
+	if err := chartutil.ProcessDependenciesWithMerge(j.chart, out.Values); err != nil {
+		j.report(diag.ChartInvalid, j.req.Chart.Range, "Helm can't resolve the chart's dependencies: %s. Correct Chart.yaml or the "+
+			"release's values.", withoutMismatch(err))
+		return out
+	}
+	metadata, err := json.Marshal(j.chart.Metadata)
+	if err != nil {
+		panic(fmt.Sprintf("render: metadata that was read from JSON does not become JSON: %v", err))
+	}
+	out.Chart.Metadata, out.Chart.Values = metadata, j.chart.Values
+	if want := j.chart.Metadata.KubeVersion; want != "" && !chartutil.IsCompatibleRange(want, j.caps.KubeVersion.Version) {
+		j.report(diag.ChartIncompatible, j.req.Release.ChartRange, "the chart %s %s asks for Kubernetes %s, and the cluster has %s. "+
+			"Take a version of the chart that fits, or correct kubeVersion in its Chart.yaml (%s)",
+			j.req.Chart.Name, j.req.Chart.Version, want, j.caps.KubeVersion.Version, j.req.Chart.Range)
+		return out
+	}
+	options := chartutil.ReleaseOptions{
+		Name:      out.Name,
+		Namespace: out.Namespace,
+		Revision:  out.Revision,
+		IsInstall: !out.Upgrade,
+		IsUpgrade: out.Upgrade,
+	}
+	// The chart's schema is checked by us, since Helm's check would fetch what the schema refers to.
+	values, err := chartutil.ToRenderValuesWithSchemaValidation(j.chart, out.Values, options, j.caps, true)
+	if err != nil {
+		j.report(diag.ChartInvalid, j.req.Chart.Range, "Helm can't combine the values with those of the chart: %s. Correct the release's "+
+			"values.", withoutMismatch(err))
+		return out
+	}
+	if coalesced, ok := values["Values"].(chartutil.Values); ok && !j.fits(j.chart, coalesced) {
+		return out
+	}
+	j.files, err = engine.Engine{}.Render(j.chart, values)
+	if err != nil {
+		j.failed(err)
+		return out
+	}
+	size := 0
+	for _, text := range j.files {
+		size += len(text)
+	}
+	if size > maxOutput {
+		j.report(diag.TemplateBudget, j.req.Chart.Range, "the chart renders %d MiB, and a release may have %d. Look for a loop in its templates.",
+			size>>20, maxOutput>>20)
+		return out
+	}
+	for name, text := range j.files {
+		if !strings.HasSuffix(name, notesSuffix) {
+			continue
+		}
+		if name == path.Join(j.chart.Name(), "templates", notesSuffix) {
+			out.Notes = text
+		}
+		delete(j.files, name)
+	}
+	var text strings.Builder
+	for _, d := range j.documents() {
+		if d.isHook {
+			if hook, ok := j.hook(d); ok {
+				out.Hooks = append(out.Hooks, hook)
+			}
+			continue
+		}
+		fmt.Fprintf(&text, "---\n# Source: %s\n%s\n", d.source, d.text)
+		out.Objects = append(out.Objects, j.objects(d.source, d.text, d.data)...)
+	}
+	out.Text = text.String()
+	out.CRDs = j.crds()
+	j.twice(out)
+	return out
+}
+
+// withoutMismatch is what chartutil says of values that it can't coalesce, without the value (its coalesceDeps prints it).
+func withoutMismatch(err error) string {
+	if before, _, ok := strings.Cut(err.Error(), ": %!t("); ok {
+		return before + ", which takes a map"
+	}
+	return err.Error()
+}
+
+// report adds a diagnostic about the release.
+func (j *job) report(code diag.Code, at diag.Range, format string, args ...any) *diag.Diagnostic {
+	detail := fmt.Sprintf(format, args...)
+	if j.req.Release.Name != "" {
+		detail = "release " + j.req.Release.Key() + ": " + detail
+	}
+	j.diags = append(j.diags, diag.Diagnostic{Severity: diag.Error, Code: code, Detail: detail, Range: at})
+	return &j.diags[len(j.diags)-1]
+}

@@ -1,0 +1,293 @@
+package template
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"text/template"
+
+	"github.com/Masterminds/sprig/v3"
+	"github.com/redkubes/otomi/pkg/diag"
+	"github.com/redkubes/otomi/pkg/yaml"
+)
+
+// funcs are sprig's functions with helmfile's over them (helmfile 1.7, pkg/tmpl/context_funcs.go and
+// pkg/maputil; docs/templating_funcs.md), except that those which reach the world ask for permission, and that keys and
+// values come in order.
+func (r *run) funcs() template.FuncMap {
+	f := sprig.TxtFuncMap()
+	f["sprigGet"] = f["get"]
+	maps.Copy(f, template.FuncMap{
+		"get":            get,
+		"getOrNil":       getOrNil,
+		"setValueAtPath": setValueAtPath,
+		"required":       required,
+		"toYaml":         toYAML,
+		"fromYaml":       fromYAML,
+
+		"keys":      keys,
+		"values":    values,
+		"repeat":    repeat,
+		"until":     func(n int) ([]int, error) { return untilStep(0, n, cmp.Compare(n, 0)) },
+		"untilStep": untilStep,
+		"seq":       seq,
+		"indent":    indent,
+		"nindent": func(n int, s string) (string, error) {
+			s, err := indent(n, s)
+			return "\n" + s, err
+		},
+
+		"env":         func(name string) (string, error) { return r.env("env", name) },
+		"requiredEnv": r.requiredEnv,
+		"expandenv": func(string) (string, error) {
+			return "", forbidden{"expandenv reads any variable of the environment, which a template may not. " +
+				"Read one by name with env, and allow it with: --allow env=NAME"}
+		},
+	})
+	for _, name := range []string{"randAlphaNum", "randAlpha", "randAscii", "randNumeric"} {
+		random := f[name].(func(int) string)
+		f[name] = func(n int) (string, error) {
+			if n > maxItems {
+				return "", tooMany(name)
+			}
+			return random(n), nil
+		}
+	}
+	for name, does := range outside {
+		f[name] = func(...any) (any, error) {
+			return nil, forbidden{fmt.Sprintf("%s %s, which this version of otomi never lets a template do. "+
+				"Put what it would give into the values instead.", name, does)}
+		}
+	}
+	return f
+}
+
+// outside are the functions that reach the world in a way that cannot be allowed yet.
+var outside = map[string]string{
+	"exec":             "runs a program",
+	"envExec":          "runs a program",
+	"readFile":         "reads a file",
+	"readDir":          "reads a directory",
+	"readDirEntries":   "reads a directory",
+	"isFile":           "looks at a file",
+	"isDir":            "looks at a directory",
+	"fetchSecretValue": "asks a secret store",
+	"expandSecretRefs": "asks a secret store",
+	"getHostByName":    "asks the network",
+}
+
+func (r *run) env(function, name string) (string, error) {
+	value, ok := r.o.Allow.Env[name]
+	if !ok {
+		return "", forbidden{fmt.Sprintf("%s reads the variable %s of the environment, which was not allowed. "+
+			"Put it into the values, or allow it with: --allow env=%s", function, name, name)}
+	}
+	return value, nil
+}
+
+func (r *run) requiredEnv(name string) (string, error) {
+	value, err := r.env("requiredEnv", name)
+	if err == nil && value == "" {
+		err = fmt.Errorf("the variable %s of the environment is required, and is not set or empty", name)
+	}
+	return value, err
+}
+
+// get follows a dotted path. A key that is there with null is found; a path through anything but a map or a struct is an
+// error also with a default, as in helmfile.
+func get(path string, args ...any) (any, error) {
+	var otherwise *any
+	switch len(args) {
+	case 1:
+	case 2:
+		otherwise = &args[0]
+	default:
+		return nil, fmt.Errorf("get takes a path, perhaps a default, and a map; it was given %d arguments", len(args)+1)
+	}
+	v := args[len(args)-1]
+	if path == "" {
+		return v, nil
+	}
+	for name := range strings.SplitSeq(path, ".") {
+		next, err := step(v, name, path)
+		if err == nil {
+			v = next
+			continue
+		}
+		var absent undefined
+		if otherwise != nil && errors.As(err, &absent) && absent.keys != nil {
+			return *otherwise, nil
+		}
+		return nil, err
+	}
+	return v, nil
+}
+
+// step goes from v to what it has under name. The error is undefined; it has keys, perhaps none, where v can hold a name.
+func step(v any, name, path string) (any, error) {
+	absent := undefined{detail: fmt.Sprintf("get %q: there is no %q.", path, name), key: name, keys: []string{}}
+	rv := reflect.ValueOf(v)
+	for rv.Kind() == reflect.Pointer || rv.Kind() == reflect.Interface {
+		rv = rv.Elem()
+	}
+	switch rv.Kind() {
+	case reflect.Map:
+		if rv.Type().Key().Kind() != reflect.String {
+			break
+		}
+		item := rv.MapIndex(reflect.ValueOf(name).Convert(rv.Type().Key()))
+		if item.IsValid() {
+			return item.Interface(), nil
+		}
+		for _, k := range rv.MapKeys() {
+			absent.keys = append(absent.keys, k.String())
+		}
+		return nil, absent
+	case reflect.Struct:
+		field := rv.FieldByName(name)
+		if field.IsValid() && field.CanInterface() {
+			return field.Interface(), nil
+		}
+		return nil, absent
+	}
+	kind := "null"
+	if rv.IsValid() {
+		kind = "a " + rv.Kind().String()
+	}
+	return nil, undefined{detail: fmt.Sprintf("get %q: %q is looked for in %s, which is no map.", path, name, kind), key: name}
+}
+
+func getOrNil(path string, v any) (any, error) {
+	found, err := get(path, v)
+	var absent undefined
+	if errors.As(err, &absent) {
+		return nil, nil
+	}
+	return found, err
+}
+
+// setValueAtPath sets a value in a map and returns the map. The maps on the way must be there.
+func setValueAtPath(path string, v any, m map[string]any) (map[string]any, error) {
+	names := strings.Split(path, ".")
+	at := m
+	for i, name := range names[:len(names)-1] {
+		next, ok := at[name].(map[string]any)
+		if !ok {
+			return nil, fmt.Errorf("setting a value: there is no map at %s", strings.Join(names[:i+1], "."))
+		}
+		at = next
+	}
+	at[names[len(names)-1]] = v
+	return m, nil
+}
+
+// required fails on null and "" alone: false and 0 are values.
+func required(message string, v any) (any, error) {
+	if v == nil || v == "" {
+		return nil, errors.New(message)
+	}
+	return v, nil
+}
+
+func toYAML(v any) (string, error) {
+	text, err := yaml.Marshal(v)
+	return string(text), err
+}
+
+// fromYAML reads as state files are read: helmfile's functions and its state files share one reading.
+func fromYAML(text string) (any, error) {
+	root, ds := yaml.ReadState([]byte(text), yaml.ReadOptions{File: "fromYaml"})
+	for _, d := range ds {
+		if d.Severity == diag.Error {
+			return nil, fmt.Errorf("reading YAML at line %d: %s", d.Range.Start.Line, d.Code.Summary())
+		}
+	}
+	return clone(root.Plain(), map[uintptr]any{}), nil
+}
+
+// keys and values are sprig's, which take Go's random order of maps; sorted, a template writes the same text every time.
+func keys(dicts ...map[string]any) []string {
+	var out []string
+	for _, d := range dicts {
+		out = append(out, slices.Sorted(maps.Keys(d))...)
+	}
+	return out
+}
+
+func values(dict map[string]any) []any {
+	var out []any
+	for _, k := range keys(dict) {
+		out = append(out, dict[k])
+	}
+	return out
+}
+
+func repeat(n int, s string) (string, error) {
+	if n <= 0 {
+		return "", nil
+	}
+	if n > maxItems || n*len(s) > maxOutput {
+		return "", tooMany("repeat")
+	}
+	return strings.Repeat(s, n), nil
+}
+
+func untilStep(start, stop, by int) ([]int, error) {
+	var out []int
+	if by == 0 || stop < start && by > 0 || stop > start && by < 0 {
+		return out, nil
+	}
+	if (stop-start)/by > maxItems {
+		return nil, tooMany("a loop")
+	}
+	for i := start; by > 0 && i < stop || by < 0 && i > stop; i += by {
+		out = append(out, i)
+	}
+	return out, nil
+}
+
+// seq is sprig's: the numbers from 1 or a start to an end, in steps of one or of the one in the middle, as a text.
+func seq(params ...int) (string, error) {
+	start, by := 1, 0
+	switch len(params) {
+	case 1:
+	case 2:
+		start = params[0]
+	case 3:
+		start, by = params[0], params[1]
+	default:
+		return "", nil
+	}
+	end := params[len(params)-1]
+	unit := 1
+	if end < start {
+		unit = -1
+	}
+	if len(params) < 3 {
+		by = unit
+	}
+	if unit < 0 && by > 0 {
+		return "", nil
+	}
+	numbers, err := untilStep(start, end+unit, by)
+	return strings.Trim(fmt.Sprint(numbers), "[]"), err
+}
+
+func indent(n int, s string) (string, error) {
+	if n < 0 {
+		n = 0
+	}
+	if n > maxItems || n*(strings.Count(s, "\n")+1) > maxOutput {
+		return "", tooMany("indent")
+	}
+	pad := strings.Repeat(" ", n)
+	return pad + strings.ReplaceAll(s, "\n", "\n"+pad), nil
+}
+
+func tooMany(function string) error {
+	return overBudget{function + " was asked for too much. Give it a smaller number."}
+}
