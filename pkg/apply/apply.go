@@ -1,0 +1,167 @@
+// Package apply carries out a plan, level by level.
+//
+// It knows what comes after what when a release is applied: its record, its CRDs, its hooks, its objects, the wait, the
+// record again. It compares nothing (package diff does), prints nothing, and reaches a cluster only through the interfaces
+// declared here.
+package apply
+
+import (
+	"context"
+	"time"
+
+	"github.com/redkubes/otomi/pkg/diff"
+	"github.com/redkubes/otomi/pkg/manifest"
+)
+
+// Records keeps Helm's storage.
+type Records interface {
+	// Revisions lists the revisions of one release, the oldest first.
+	Revisions(ctx context.Context, namespace, name string) ([]manifest.Record, error)
+	// Stored reads one revision.
+	Stored(ctx context.Context, namespace, name string, revision int) (manifest.Stored, error)
+	RecordWriter
+}
+
+// RecordWriter writes Helm's storage.
+type RecordWriter interface {
+	// CreateRecord makes the record of a new revision. It fails where the revision is there already: creating is the
+	// lock on a revision.
+	CreateRecord(ctx context.Context, s manifest.Stored) error
+	// UpdateRecord writes a record anew.
+	UpdateRecord(ctx context.Context, s manifest.Stored) error
+	// DeleteRecord removes a record; one that is not there is fine.
+	DeleteRecord(ctx context.Context, namespace, name string, revision int) error
+}
+
+// Objects writes the objects of a cluster. All but Place take placed objects.
+type Objects interface {
+	// Place gives each object the namespace it lands in; known says which kinds the cluster serves.
+	Place(ctx context.Context, namespace string, objects []manifest.Object) (placed []manifest.Object, known []bool, err error)
+	// TakeFields makes the fields of the object ours that helm or kubectl wrote before our first apply.
+	TakeFields(ctx context.Context, object manifest.Object) error
+	// Apply makes the object what is wanted, and returns the print of its fields.
+	Apply(ctx context.Context, object manifest.Object, owner manifest.Owner) (print string, err error)
+	// DryRun asks what Apply would make of the object.
+	DryRun(ctx context.Context, object manifest.Object, owner manifest.Owner) (map[string]any, error)
+	ObjectMaker
+}
+
+// ObjectMaker makes and deletes objects that are not applied: hooks, namespaces, leavers.
+type ObjectMaker interface {
+	// Create makes the object, without ownership metadata. It fails where the object is there already.
+	Create(ctx context.Context, object manifest.Object) error
+	// Delete begins to delete the object, and says whether it did. With an owner, an object that does not belong to it, or
+	// that asks to be kept, stays. One that is not there is fine.
+	Delete(ctx context.Context, object manifest.Object, owner manifest.Owner) (begun bool, err error)
+	// CreateNamespace makes a namespace where it is not there.
+	CreateNamespace(ctx context.Context, name string) error
+}
+
+// Waiter waits until a condition holds or ctx ends; then the error says what is missing.
+type Waiter interface {
+	// WaitReady waits until the objects are ready, and tells progress what it still waits for whenever that changes.
+	// Jobs must be complete. An object that failed for good ends the wait at once.
+	WaitReady(ctx context.Context, objects []manifest.Object, progress func(message string)) error
+	// WaitDone waits until Jobs are complete and Pods have succeeded; other kinds are done when they are there.
+	WaitDone(ctx context.Context, objects []manifest.Object, progress func(message string)) error
+	// WaitGone waits until none of the objects is there.
+	WaitGone(ctx context.Context, objects []manifest.Object) error
+}
+
+// Cluster is a cluster as apply sees it.
+type Cluster interface {
+	Records
+	Objects
+	Waiter
+	// Refresh forgets which kinds the cluster serves, since new ones were made.
+	Refresh()
+}
+
+// Options say how a run goes. The zero value is useful.
+type Options struct {
+	// Run names the run in the records, as the value of a label: letters, digits, '-', '_', '.', at most 63. Empty means
+	// a name made by chance.
+	Run string
+	// Emit takes the events. It is called from one goroutine at a time, in order; the run waits for it.
+	Emit func(Event)
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+	// Parallel is how many releases of a group, and objects of a kind's rank, are applied side by side; 0 means 8.
+	Parallel int
+	// History is how many revisions of a release are kept; 0 means 10, as in Helm.
+	History int
+}
+
+// EventKind says what happened.
+type EventKind string
+
+// The kinds of events.
+const (
+	LevelStarted   EventKind = "level-started"
+	LevelDone      EventKind = "level-done"
+	ReleaseStarted EventKind = "release-started"
+	HookStarted    EventKind = "hook-started"
+	HookDone       EventKind = "hook-done"
+	ObjectApplied  EventKind = "object-applied"
+	ObjectDeleted  EventKind = "object-deleted"
+	Waiting        EventKind = "waiting"
+	ReleaseDone    EventKind = "release-done"
+	ReleaseFailed  EventKind = "release-failed"
+	ReleaseSkipped EventKind = "release-skipped"
+)
+
+// Event is one thing that happened in a run. The fields that its kind does not need are zero.
+type Event struct {
+	Kind      EventKind          `json:"kind"`
+	Level     string             `json:"level"`
+	Release   string             `json:"release,omitempty"`
+	Namespace string             `json:"namespace,omitempty"`
+	Action    diff.ReleaseAction `json:"action,omitempty"`
+	Revision  int                `json:"revision,omitempty"`
+	Object    manifest.ID        `json:"object,omitzero"`
+	// Message says what is waited for, or what went wrong.
+	Message string `json:"message,omitempty"`
+	// Elapsed is the time since the level or the release began.
+	Elapsed time.Duration `json:"elapsed"`
+}
+
+// Outcome says how a release ended.
+type Outcome string
+
+// The outcomes.
+const (
+	Applied     Outcome = "applied"
+	Uninstalled Outcome = "uninstalled"
+	Failed      Outcome = "failed"
+	// NotStarted: the run stopped before the release.
+	NotStarted Outcome = "not-started"
+)
+
+// Result is what a run did.
+type Result struct {
+	// Releases are those of the plan that were not unchanged, in its order.
+	Releases []ReleaseResult `json:"releases"`
+}
+
+// ReleaseResult is what happened to one release.
+type ReleaseResult struct {
+	Name      string             `json:"name"`
+	Namespace string             `json:"namespace"`
+	Level     string             `json:"level"`
+	Action    diff.ReleaseAction `json:"action"`
+	Outcome   Outcome            `json:"outcome"`
+	Revision  int                `json:"revision,omitempty"`
+	Error     string             `json:"error,omitempty"`
+	Elapsed   time.Duration      `json:"elapsed"`
+}
+
+// Count returns how many releases ended so.
+func (r Result) Count(outcome Outcome) int {
+	n := 0
+	for _, rel := range r.Releases {
+		if rel.Outcome == outcome {
+			n++
+		}
+	}
+	return n
+}

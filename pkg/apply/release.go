@@ -1,0 +1,618 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/redkubes/otomi/pkg/diff"
+	"github.com/redkubes/otomi/pkg/manifest"
+)
+
+// The descriptions that Helm gives to its records.
+const (
+	installing = "Initial install underway"
+	upgrading  = "Preparing upgrade"
+	installed  = "Install complete"
+	upgraded   = "Upgrade complete"
+)
+
+// apply installs or upgrades a release. Whatever happens after its record was made, the record ends deployed or failed.
+func (r *run) apply(ctx context.Context, s *step) error {
+	if s.release.CreateNamespace {
+		if err := r.createNamespace(ctx, s); err != nil {
+			return err
+		}
+	}
+	former, err := r.cluster.Revisions(ctx, s.release.Namespace, s.release.Name)
+	if err != nil {
+		return err
+	}
+	record, err := r.begin(ctx, s, former)
+	if err != nil {
+		return err
+	}
+	if err := r.trim(ctx, former); err != nil {
+		return errors.Join(err, r.fail(ctx, record, err))
+	}
+	prints, err := r.carryOut(ctx, s, &record)
+	if err != nil {
+		return errors.Join(err, r.fail(ctx, record, err))
+	}
+	return r.finish(ctx, s, record, prints, former)
+}
+
+// createNamespace makes the release's namespace. A former one that is still being deleted is awaited.
+func (r *run) createNamespace(ctx context.Context, s *step) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout())
+	defer cancel()
+	return r.cluster.CreateNamespace(ctx, s.release.Namespace)
+}
+
+// begin makes the record of the new revision, which is the lock on it, and closes the records that runs before left open.
+func (r *run) begin(ctx context.Context, s *step, former []manifest.Record) (manifest.Stored, error) {
+	now := r.o.Now()
+	record := manifest.Stored{
+		Release:       s.release.Wanted,
+		Status:        manifest.PendingInstall,
+		Description:   installing,
+		FirstDeployed: now,
+		LastDeployed:  now,
+		Labels: map[string]string{
+			diff.RevisionLabel: strconv.Itoa(s.release.Revision),
+			diff.ModeLabel:     diff.ModeInstall,
+			diff.RunLabel:      r.o.Run,
+		},
+		Runs: map[int]manifest.HookRun{},
+	}
+	record.Revision = s.release.Revision
+	if s.release.Action == diff.Upgrade {
+		record.Status, record.Description = manifest.PendingUpgrade, upgrading
+		record.Labels[diff.ModeLabel] = diff.ModeUpgrade
+	}
+	for i := len(former) - 1; i >= 0; i-- {
+		if former[i].Status == manifest.Deployed || former[i].Status == manifest.Superseded {
+			stored, err := r.cluster.Stored(ctx, former[i].Namespace, former[i].Name, former[i].Revision)
+			if err != nil {
+				return manifest.Stored{}, err
+			}
+			record.FirstDeployed = stored.FirstDeployed
+			break
+		}
+	}
+	if err := r.cluster.CreateRecord(ctx, record); err != nil {
+		// The request may have arrived although its answer did not: then the record is ours to close.
+		return manifest.Stored{}, errors.Join(err, r.disown(ctx, record))
+	}
+	for _, old := range former {
+		if !old.Status.Pending() || !diff.Ours(old) {
+			continue
+		}
+		if err := r.restate(ctx, old, manifest.Failed, "taken over by run "+r.o.Run); err != nil {
+			return manifest.Stored{}, errors.Join(err, r.fail(ctx, record, err))
+		}
+	}
+	return record, nil
+}
+
+// disown marks a record failed whose creation ended in an error, if it is there and this run made it.
+func (r *run) disown(ctx context.Context, record manifest.Stored) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
+	defer cancel()
+	records, err := r.cluster.Revisions(ctx, record.Namespace, record.Name)
+	if err != nil {
+		return nil // the cluster is out of reach, which the first error says
+	}
+	for _, have := range records {
+		if have.Revision == record.Revision && have.Labels[diff.RunLabel] == r.o.Run && have.Status.Pending() {
+			return r.fail(ctx, record, errors.New("the record could not be made in time"))
+		}
+	}
+	return nil
+}
+
+// restate changes the status of a former record.
+func (r *run) restate(ctx context.Context, old manifest.Record, status manifest.Status, description string) error {
+	stored, err := r.cluster.Stored(ctx, old.Namespace, old.Name, old.Revision)
+	if err != nil {
+		return err
+	}
+	stored.Status = status
+	if description != "" {
+		stored.Description = description
+	}
+	return r.cluster.UpdateRecord(ctx, stored)
+}
+
+// fail marks the record failed, also after ctx was cancelled.
+func (r *run) fail(ctx context.Context, record manifest.Stored, reason error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
+	defer cancel()
+	what := "Release"
+	if record.Status == manifest.PendingUpgrade {
+		what = "Upgrade"
+	}
+	record.Status = manifest.Failed
+	record.Description = fmt.Sprintf("%s %q failed: %v", what, record.Name, reason)
+	return r.cluster.UpdateRecord(ctx, record)
+}
+
+// finish marks the record deployed and the former one superseded. The release is live by now: the record is finished also
+// after ctx was cancelled.
+func (r *run) finish(
+	ctx context.Context, s *step, record manifest.Stored, prints map[manifest.ID]string, former []manifest.Record,
+) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
+	defer cancel()
+	record.Status, record.Description = manifest.Deployed, installed
+	if s.release.Action == diff.Upgrade {
+		record.Description = upgraded
+	}
+	record.LastDeployed = r.o.Now()
+	record.Labels = maps.Clone(record.Labels)
+	record.Labels[diff.WantedLabel] = diff.Wanted(s.release.Digest, s.release.Revision)
+	if owned := diff.Owned(slices.Collect(maps.Keys(prints)), prints); owned != "" {
+		record.Labels[diff.OwnedLabel] = owned
+	}
+	if err := r.cluster.UpdateRecord(ctx, record); err != nil {
+		return errors.Join(err, r.fail(ctx, record, err))
+	}
+	for _, old := range former {
+		if old.Status == manifest.Deployed {
+			if err := r.restate(ctx, old, manifest.Superseded, ""); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// trim drops the oldest records so that one more makes the history that is kept. The deployed one stays however old it is,
+// as with Helm (helm.sh/helm/v3/pkg/storage.removeLeastRecent).
+func (r *run) trim(ctx context.Context, former []manifest.Record) error {
+	excess := len(former) + 1 - r.o.History
+	for _, old := range former {
+		if excess <= 0 {
+			break
+		}
+		if old.Status == manifest.Deployed {
+			continue
+		}
+		if err := r.cluster.DeleteRecord(ctx, old.Namespace, old.Name, old.Revision); err != nil {
+			return err
+		}
+		excess--
+	}
+	return nil
+}
+
+// carryOut makes the objects what is wanted, and returns their prints.
+func (r *run) carryOut(ctx context.Context, s *step, record *manifest.Stored) (map[manifest.ID]string, error) {
+	prints := newPrints()
+	release := s.release.Wanted
+	if err := r.applyCRDs(ctx, s, release.CRDs, prints); err != nil {
+		return nil, err
+	}
+	before, after := manifest.PreInstall, manifest.PostInstall
+	if s.release.Action == diff.Upgrade {
+		before, after = manifest.PreUpgrade, manifest.PostUpgrade
+	}
+	if err := r.hooks(ctx, s, before, record); err != nil {
+		return nil, err
+	}
+	objects, err := r.applyObjects(ctx, s, release.Objects, prints)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.prune(ctx, s); err != nil {
+		return nil, err
+	}
+	if s.release.Wait {
+		if err := r.wait(ctx, s, objects); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.hooks(ctx, s, after, record); err != nil {
+		return nil, err
+	}
+	return prints.all, nil
+}
+
+// printed collects the prints of applied objects.
+type printed struct {
+	mu  sync.Mutex
+	all map[manifest.ID]string
+}
+
+func newPrints() *printed { return &printed{all: map[manifest.ID]string{}} }
+
+func (p *printed) add(id manifest.ID, print string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.all[id] = print
+}
+
+// applyCRDs applies the objects of crds/ and waits until the cluster serves their kinds.
+func (r *run) applyCRDs(ctx context.Context, s *step, crds []manifest.Object, prints *printed) error {
+	if len(crds) == 0 {
+		return nil
+	}
+	placed, _, err := r.cluster.Place(ctx, s.release.Namespace, crds)
+	if err != nil {
+		return err
+	}
+	// Charts share CRDs, so those of crds/ belong to no release.
+	if err := r.applyAll(ctx, s, placed, manifest.Owner{}, prints); err != nil {
+		return err
+	}
+	return r.established(ctx, s, placed)
+}
+
+// established waits until CRDs are there and the cluster serves their kinds, which it may say a moment later.
+func (r *run) established(ctx context.Context, s *step, crds []manifest.Object) error {
+	if err := r.wait(ctx, s, crds); err != nil {
+		return err
+	}
+	var kinds []manifest.Object
+	for _, crd := range crds {
+		kinds = append(kinds, served(crd)...)
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout())
+	defer cancel()
+	for {
+		r.cluster.Refresh()
+		_, known, err := r.cluster.Place(ctx, s.release.Namespace, kinds)
+		if err != nil {
+			return err
+		}
+		i := slices.Index(known, false)
+		if i < 0 {
+			return nil
+		}
+		if err := pause(ctx, 100*time.Millisecond); err != nil {
+			return fmt.Errorf("waiting until the cluster serves %s %s: %w", kinds[i].APIVersion(), kinds[i].Kind, err)
+		}
+	}
+}
+
+// served are stand-ins for the kinds that a CustomResourceDefinition defines, one for each version that is served.
+func served(crd manifest.Object) []manifest.Object {
+	spec, _ := crd.Data["spec"].(map[string]any)
+	names, _ := spec["names"].(map[string]any)
+	group, _ := spec["group"].(string)
+	kind, _ := names["kind"].(string)
+	versions, _ := spec["versions"].([]any)
+	var kinds []manifest.Object
+	for _, v := range versions {
+		version, _ := v.(map[string]any)
+		name, _ := version["name"].(string)
+		if version["served"] == true && name != "" && kind != "" {
+			kinds = append(kinds, manifest.Object{ID: manifest.ID{Group: group, Kind: kind}, Version: name})
+		}
+	}
+	return kinds
+}
+
+// applyObjects applies the objects of the manifest rank by rank, in Helm's order of kinds. Objects of kinds that the release
+// itself brings are placed once these are there.
+func (r *run) applyObjects(
+	ctx context.Context, s *step, objects []manifest.Object, prints *printed,
+) ([]manifest.Object, error) {
+	placed, known, err := r.cluster.Place(ctx, s.release.Namespace, objects)
+	if err != nil {
+		return nil, err
+	}
+	if slices.Contains(known, false) {
+		// An earlier release of this run may have brought the kind since the kinds were last asked for.
+		r.cluster.Refresh()
+		if placed, _, err = r.cluster.Place(ctx, s.release.Namespace, objects); err != nil {
+			return nil, err
+		}
+	}
+	done := make([]manifest.Object, 0, len(placed))
+	for rest := placed; len(rest) > 0; {
+		n := 1
+		for n < len(rest) && manifest.Rank(rest[n].Kind) == manifest.Rank(rest[0].Kind) {
+			n++
+		}
+		rank := rest[:n]
+		if err := r.applyAll(ctx, s, rank, s.release.Owner(), prints); err != nil {
+			return nil, err
+		}
+		done = append(done, rank...)
+		rest = rest[n:]
+		crds := slices.DeleteFunc(slices.Clone(rank), func(o manifest.Object) bool { return o.Kind != "CustomResourceDefinition" })
+		if len(crds) == 0 || len(rest) == 0 {
+			continue
+		}
+		if err := r.established(ctx, s, crds); err != nil {
+			return nil, err
+		}
+		if rest, _, err = r.cluster.Place(ctx, s.release.Namespace, rest); err != nil {
+			return nil, err
+		}
+	}
+	return done, nil
+}
+
+// applyAll applies objects side by side, and returns the errors of all in their order.
+func (r *run) applyAll(
+	ctx context.Context, s *step, objects []manifest.Object, owner manifest.Owner, prints *printed,
+) error {
+	var group errgroup.Group
+	group.SetLimit(r.o.Parallel)
+	errs := make([]error, len(objects))
+	for i, o := range objects {
+		group.Go(func() error {
+			errs[i] = r.applyOne(ctx, s, o, owner, prints)
+			return nil
+		})
+	}
+	_ = group.Wait() // the errors are in errs
+	return errors.Join(errs...)
+}
+
+// applyOne applies an object, deleting it first where the plan says so.
+func (r *run) applyOne(ctx context.Context, s *step, o manifest.Object, owner manifest.Owner, prints *printed) error {
+	switch s.action(o.ID) {
+	case diff.Create:
+		// Nobody can own fields of what is not there.
+	case diff.Replace:
+		if err := r.deleteAndWait(ctx, s, []manifest.Object{o}, manifest.Owner{}); err != nil {
+			return from(o, err)
+		}
+	default:
+		if err := r.cluster.TakeFields(ctx, o); err != nil {
+			return from(o, err)
+		}
+	}
+	print, err := r.cluster.Apply(ctx, o, owner)
+	if err != nil {
+		return from(o, err)
+	}
+	prints.add(o.ID, print)
+	r.tell(s, Event{Kind: ObjectApplied, Object: o.ID})
+	return nil
+}
+
+// from adds the template to an error about an object, which names the object itself.
+func from(o manifest.Object, err error) error {
+	if o.Source == "" {
+		return err
+	}
+	return fmt.Errorf("%s: %w", o.Source, err)
+}
+
+// action is what the plan does to an object.
+func (s *step) action(id manifest.ID) diff.Action {
+	for _, change := range s.release.Objects {
+		if change.ID == id {
+			return change.Action
+		}
+	}
+	return diff.Unknown
+}
+
+// leaving are the objects that the plan deletes, in its order.
+func (s *step) leaving() []manifest.Object {
+	var objects []manifest.Object
+	for _, change := range s.release.Objects {
+		if change.Action == diff.Delete {
+			objects = append(objects, manifest.Object{ID: change.ID, Version: change.Version, Source: change.Source})
+		}
+	}
+	return objects
+}
+
+// prune deletes what the release no longer has. It does not wait for the end of it, as Helm does not.
+func (r *run) prune(ctx context.Context, s *step) error {
+	for _, o := range s.leaving() {
+		begun, err := r.cluster.Delete(ctx, o, s.release.Owner())
+		if err != nil {
+			return from(o, err)
+		}
+		if begun {
+			r.tell(s, Event{Kind: ObjectDeleted, Object: o.ID})
+		}
+	}
+	return nil
+}
+
+// wait waits until objects are ready, no longer than the release's timeout.
+func (r *run) wait(ctx context.Context, s *step, objects []manifest.Object) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout())
+	defer cancel()
+	return r.cluster.WaitReady(ctx, objects, func(message string) {
+		r.tell(s, Event{Kind: Waiting, Message: message})
+	})
+}
+
+// deleteAndWait deletes objects and waits until they are gone.
+func (r *run) deleteAndWait(ctx context.Context, s *step, objects []manifest.Object, owner manifest.Owner) error {
+	var going []manifest.Object
+	for _, o := range objects {
+		begun, err := r.cluster.Delete(ctx, o, owner)
+		if err != nil {
+			return from(o, err)
+		}
+		if begun {
+			going = append(going, o)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout())
+	defer cancel()
+	return r.cluster.WaitGone(ctx, going)
+}
+
+// uninstall removes a release: its hooks, its objects in the reverse of Helm's order of kinds, its records.
+func (r *run) uninstall(ctx context.Context, s *step) error {
+	records, err := r.cluster.Revisions(ctx, s.release.Namespace, s.release.Name)
+	if err != nil || len(records) == 0 {
+		return err
+	}
+	last := records[len(records)-1]
+	record, err := r.cluster.Stored(ctx, last.Namespace, last.Name, last.Revision)
+	if err != nil {
+		return err
+	}
+	record.Status, record.Description = manifest.Uninstalling, "Deletion in progress (or silently failed)"
+	err = r.cluster.UpdateRecord(ctx, record)
+	if err == nil {
+		err = r.takeDown(ctx, s, &record)
+	}
+	if err != nil {
+		return errors.Join(err, r.failUninstall(ctx, record, err))
+	}
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
+	defer cancel()
+	// The oldest go first, so that what is left after a crash is still the release's newest state.
+	for _, old := range records {
+		if err := r.cluster.DeleteRecord(late, old.Namespace, old.Name, old.Revision); err != nil {
+			return errors.Join(err, r.failUninstall(ctx, record, err))
+		}
+	}
+	return nil
+}
+
+// failUninstall marks the record failed, also after ctx was cancelled: a record that says "uninstalling" locks the release.
+func (r *run) failUninstall(ctx context.Context, record manifest.Stored, reason error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
+	defer cancel()
+	record.Status = manifest.Failed
+	record.Description = fmt.Sprintf("Uninstallation failed: %v", reason)
+	return r.cluster.UpdateRecord(ctx, record)
+}
+
+// takeDown runs the delete hooks and deletes the objects between them.
+func (r *run) takeDown(ctx context.Context, s *step, record *manifest.Stored) error {
+	if err := r.hooks(ctx, s, manifest.PreDelete, record); err != nil {
+		return err
+	}
+	for rest := s.leaving(); len(rest) > 0; {
+		n := 1
+		for n < len(rest) && manifest.Rank(rest[n].Kind) == manifest.Rank(rest[0].Kind) {
+			n++
+		}
+		if err := r.deleteAndWait(ctx, s, rest[:n], s.release.Owner()); err != nil {
+			return err
+		}
+		for _, o := range rest[:n] {
+			r.tell(s, Event{Kind: ObjectDeleted, Object: o.ID})
+		}
+		rest = rest[n:]
+	}
+	return r.hooks(ctx, s, manifest.PostDelete, record)
+}
+
+// policy reports whether a hook is deleted once it succeeded or failed.
+func policy(h manifest.Hook, p manifest.DeletePolicy) bool {
+	// Deleting a CustomResourceDefinition takes every object of its kind along (helm.sh/helm/v3/pkg/action/hooks.go).
+	return h.Kind != "CustomResourceDefinition" && slices.Contains(h.DeletePolicies, p)
+}
+
+// hooks runs the hooks of an event one after the other, by weight and then by name, as Helm does.
+func (r *run) hooks(ctx context.Context, s *step, event manifest.Event, record *manifest.Stored) error {
+	type numbered struct {
+		manifest.Hook
+		place int
+	}
+	var due []numbered
+	for i, h := range record.Hooks {
+		if h.Runs(event) {
+			due = append(due, numbered{Hook: h, place: i})
+		}
+	}
+	slices.SortStableFunc(due, func(a, b numbered) int {
+		if a.Weight != b.Weight {
+			return a.Weight - b.Weight
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	for i := range due {
+		if err := r.placeHook(ctx, s, &due[i].Object); err != nil {
+			return err
+		}
+		h := due[i]
+		ran := manifest.HookRun{Started: r.o.Now(), Phase: "Unknown"}
+		r.tell(s, Event{Kind: HookStarted, Object: h.ID, Message: string(event)})
+		err := r.hook(ctx, s, h.Hook)
+		ran.Completed, ran.Phase = r.o.Now(), "Succeeded"
+		if err != nil {
+			ran.Phase = "Failed"
+		}
+		record.Runs[h.place] = ran
+		if err == nil {
+			r.tell(s, Event{Kind: HookDone, Object: h.ID, Message: string(event)})
+			continue
+		}
+		err = fmt.Errorf("%s hook: %w", event, from(h.Object, err))
+		// What the policies ask for after a failure is done also after ctx was cancelled, and its own errors come second.
+		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
+		defer cancel()
+		if policy(h.Hook, manifest.HookFailed) {
+			_, deleting := r.cluster.Delete(late, h.Object, manifest.Owner{})
+			err = errors.Join(err, deleting)
+		}
+		for _, done := range due[:i] {
+			if policy(done.Hook, manifest.HookSucceeded) {
+				_, deleting := r.cluster.Delete(late, done.Object, manifest.Owner{})
+				err = errors.Join(err, deleting)
+			}
+		}
+		return err
+	}
+	for _, h := range slices.Backward(due) {
+		if policy(h.Hook, manifest.HookSucceeded) {
+			if err := r.deleteAndWait(ctx, s, []manifest.Object{h.Object}, manifest.Owner{}); err != nil {
+				return fmt.Errorf("%s hook: %w", event, err)
+			}
+		}
+	}
+	return nil
+}
+
+// placeHook finds the place of a hook, whose kind an earlier one may have brought.
+func (r *run) placeHook(ctx context.Context, s *step, o *manifest.Object) error {
+	placed, known, err := r.cluster.Place(ctx, s.release.Namespace, []manifest.Object{*o})
+	if err == nil && !known[0] {
+		r.cluster.Refresh()
+		placed, _, err = r.cluster.Place(ctx, s.release.Namespace, []manifest.Object{*o})
+	}
+	if err != nil {
+		return err
+	}
+	*o = placed[0]
+	return nil
+}
+
+// hook runs one hook to its end.
+func (r *run) hook(ctx context.Context, s *step, h manifest.Hook) error {
+	if h.Kind == "CustomResourceDefinition" {
+		// One that is never deleted can't be created at every run.
+		if _, err := r.cluster.Apply(ctx, h.Object, manifest.Owner{}); err != nil {
+			return err
+		}
+		return r.established(ctx, s, []manifest.Object{h.Object})
+	}
+	// What a run before left behind goes, whatever the policies: where they don't ask for it, Helm fails here until someone
+	// deletes it by hand.
+	if err := r.deleteAndWait(ctx, s, []manifest.Object{h.Object}, manifest.Owner{}); err != nil {
+		return err
+	}
+	if err := r.cluster.Create(ctx, h.Object); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout())
+	defer cancel()
+	return r.cluster.WaitDone(ctx, []manifest.Object{h.Object}, func(message string) {
+		r.tell(s, Event{Kind: Waiting, Object: h.ID, Message: message})
+	})
+}

@@ -1,0 +1,316 @@
+package apply
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/redkubes/otomi/pkg/diff"
+	"github.com/redkubes/otomi/pkg/manifest"
+)
+
+// The defaults of Options.
+const (
+	defaultParallel = 8
+	defaultHistory  = 10
+	defaultTimeout  = 300 * time.Second
+)
+
+// goodbye is how long a run that was interrupted may take to finish the record of a release.
+const goodbye = 15 * time.Second
+
+// run is one run of a plan.
+type run struct {
+	cluster Cluster
+	o       Options
+	events  chan Event
+	// worked says that an earlier runlevel of this run changed the cluster.
+	worked bool
+}
+
+// step is one release on its way through a run.
+type step struct {
+	release diff.Release
+	result  *ReleaseResult
+	began   time.Time
+}
+
+// Run carries out the plan. Within a runlevel what is to be uninstalled goes first, in reverse order; then the groups of
+// releases one after the other, those of one group side by side. The next runlevel starts when every release of this one is
+// done, which for a release that waits means ready.
+//
+// A release that fails has its record marked failed; releases of its group that were already running are finished, and
+// nothing else starts. The error names every release that failed, with its object and template; the result says what became
+// of each. That is also so when ctx is cancelled: no record is left pending.
+func Run(ctx context.Context, plan diff.Plan, c Cluster, o Options) (Result, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Parallel == 0 {
+		o.Parallel = defaultParallel
+	}
+	if o.History == 0 {
+		o.History = defaultHistory
+	}
+	if o.Run == "" {
+		o.Run = rand.Text()
+	}
+	r := &run{cluster: c, o: o, events: make(chan Event, 64)}
+	emitted := make(chan struct{})
+	go func() {
+		defer close(emitted)
+		for e := range r.events {
+			if o.Emit != nil {
+				o.Emit(e)
+			}
+		}
+	}()
+	defer func() {
+		close(r.events)
+		<-emitted
+	}()
+
+	result, levels := prepare(plan)
+	for i, level := range plan.Levels {
+		steps := levels[i]
+		if len(steps) == 0 {
+			continue
+		}
+		if err := r.level(ctx, level.Name, steps); err != nil {
+			for _, s := range slices.Concat(levels[i:]...) {
+				if s.result.Outcome == NotStarted {
+					s.began = r.o.Now()
+					r.tell(s, Event{Kind: ReleaseSkipped})
+				}
+			}
+			return *result, err
+		}
+		r.worked = true
+	}
+	return *result, nil
+}
+
+// prepare makes the steps of each level, and the result that they fill in.
+func prepare(plan diff.Plan) (*Result, [][]*step) {
+	result := &Result{Releases: []ReleaseResult{}}
+	levels := make([][]*step, len(plan.Levels))
+	for i, level := range plan.Levels {
+		for _, release := range level.Releases {
+			if release.Action == diff.Same && release.Invalid == "" {
+				continue
+			}
+			result.Releases = append(result.Releases, ReleaseResult{
+				Name: release.Name, Namespace: release.Namespace, Level: level.Name,
+				Action: release.Action, Outcome: NotStarted, Revision: release.Revision,
+			})
+			levels[i] = append(levels[i], &step{release: release})
+		}
+	}
+	// The results have their final places only now.
+	n := 0
+	for _, steps := range levels {
+		for _, s := range steps {
+			s.result = &result.Releases[n]
+			n++
+		}
+	}
+	return result, levels
+}
+
+// level carries out one runlevel.
+func (r *run) level(ctx context.Context, name string, steps []*step) error {
+	began := r.o.Now()
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("runlevel %s was not started: %w", name, context.Cause(ctx))
+	}
+	if err := r.check(ctx, name, steps); err != nil {
+		return err
+	}
+	r.emit(Event{Kind: LevelStarted, Level: name})
+	var leaving, coming []*step
+	for _, s := range steps {
+		if s.release.Action == diff.Uninstall {
+			leaving = append(leaving, s)
+		} else {
+			coming = append(coming, s)
+		}
+	}
+	groups := byGroup(leaving)
+	slices.Reverse(groups)
+	for _, group := range append(groups, byGroup(coming)...) {
+		if err := r.group(ctx, group); err != nil {
+			return fmt.Errorf("runlevel %s: %w", name, err)
+		}
+	}
+	r.emit(Event{Kind: LevelDone, Level: name, Elapsed: r.o.Now().Sub(began)})
+	return nil
+}
+
+// byGroup splits steps into the groups of their releases, in order.
+func byGroup(steps []*step) [][]*step {
+	sorted := slices.Clone(steps)
+	slices.SortStableFunc(sorted, func(a, b *step) int { return a.release.Group - b.release.Group })
+	var groups [][]*step
+	for i, s := range sorted {
+		if i == 0 || s.release.Group != sorted[i-1].release.Group {
+			groups = append(groups, nil)
+		}
+		groups[len(groups)-1] = append(groups[len(groups)-1], s)
+	}
+	return groups
+}
+
+// check stops the run before a runlevel of which something can't be applied. What the cluster itself refused when the plan
+// was made is asked again: a webhook or a kind of an earlier runlevel may be there now.
+func (r *run) check(ctx context.Context, level string, steps []*step) error {
+	var errs []error
+	for _, s := range steps {
+		var problems []string
+		if s.release.Invalid != "" {
+			problems = append(problems, s.release.Invalid)
+		}
+		for _, change := range s.release.Objects {
+			if change.Invalid == "" {
+				continue
+			}
+			if change.Refused && r.takenNow(ctx, s.release, change) {
+				continue
+			}
+			problems = append(problems, change.Problem())
+		}
+		if len(problems) == 0 {
+			continue
+		}
+		err := fmt.Errorf("release %s: %s", s.release.Key(), strings.Join(problems, "; "))
+		s.result.Outcome, s.result.Error = Failed, strings.Join(problems, "; ")
+		r.emit(Event{Kind: ReleaseFailed, Level: level, Release: s.release.Name, Namespace: s.release.Namespace,
+			Action: s.release.Action, Message: s.result.Error})
+		errs = append(errs, err)
+	}
+	if len(errs) > 0 {
+		return fmt.Errorf("runlevel %s was not started: %w", level, errors.Join(errs...))
+	}
+	return nil
+}
+
+// patience is how long the cluster may take to let what an earlier runlevel brought (a new version of a
+// CustomResourceDefinition) have its effect on what it refused before.
+const patience = 4 * time.Second
+
+// takenNow asks again for an object that the cluster refused when the plan was made.
+func (r *run) takenNow(ctx context.Context, release diff.Release, change diff.Change) bool {
+	objects, owner := release.Wanted.Objects, release.Owner()
+	if change.CRD {
+		objects, owner = release.Wanted.CRDs, manifest.Owner{}
+	}
+	placed, _, err := r.cluster.Place(ctx, release.Namespace, objects)
+	if err != nil {
+		return false
+	}
+	i := slices.IndexFunc(placed, func(o manifest.Object) bool { return o.ID == change.ID })
+	if i < 0 {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		if _, err := r.cluster.DryRun(ctx, placed[i], owner); err == nil {
+			return true
+		}
+		if !r.worked || pause(ctx, 250*time.Millisecond) != nil {
+			return false
+		}
+	}
+}
+
+// pause waits, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}
+
+// group carries out releases side by side. Once one failed, those that did not start yet stay where they are.
+func (r *run) group(ctx context.Context, steps []*step) error {
+	var (
+		group  errgroup.Group
+		mu     sync.Mutex
+		failed bool
+	)
+	errs := make([]error, len(steps))
+	group.SetLimit(r.o.Parallel)
+	for i, s := range steps {
+		group.Go(func() error {
+			mu.Lock()
+			stop := failed || ctx.Err() != nil
+			mu.Unlock()
+			if stop {
+				return nil
+			}
+			if errs[i] = r.one(ctx, s); errs[i] != nil {
+				mu.Lock()
+				failed = true
+				mu.Unlock()
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // the errors are in errs, in the order of the releases
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return context.Cause(ctx)
+}
+
+// one carries out one release and tells how it went.
+func (r *run) one(ctx context.Context, s *step) error {
+	s.began = r.o.Now()
+	r.tell(s, Event{Kind: ReleaseStarted})
+	var err error
+	outcome := Applied
+	if s.release.Action == diff.Uninstall {
+		outcome = Uninstalled
+		err = r.uninstall(ctx, s)
+	} else {
+		err = r.apply(ctx, s)
+	}
+	s.result.Elapsed = r.o.Now().Sub(s.began)
+	if err != nil {
+		s.result.Outcome, s.result.Error = Failed, err.Error()
+		r.tell(s, Event{Kind: ReleaseFailed, Message: err.Error()})
+		return fmt.Errorf("release %s: %w", s.release.Key(), err)
+	}
+	s.result.Outcome = outcome
+	r.tell(s, Event{Kind: ReleaseDone})
+	return nil
+}
+
+// tell emits an event of a release.
+func (r *run) tell(s *step, e Event) {
+	e.Level, e.Release, e.Namespace = s.release.Level, s.release.Name, s.release.Namespace
+	e.Action, e.Revision = s.release.Action, s.release.Revision
+	e.Elapsed = r.o.Now().Sub(s.began)
+	r.emit(e)
+}
+
+func (r *run) emit(e Event) { r.events <- e }
+
+// timeout is how long one wait of a release may take.
+func (s *step) timeout() time.Duration {
+	if s.release.Timeout > 0 {
+		return s.release.Timeout
+	}
+	return defaultTimeout
+}

@@ -1,0 +1,534 @@
+package cluster
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/util/csaupgrade"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/redkubes/otomi/pkg/manifest"
+)
+
+// parallel bounds the requests that one call makes side by side.
+const parallel = 8
+
+// helmManagers are the managers under which helm owns the fields that it wrote: the base name of its program.
+var helmManagers = sets.New("helm", "helm3")
+
+// clientSideManagers are those that may own what was in the object before the first server-side apply.
+var clientSideManagers = helmManagers.Union(sets.New("before-first-apply", "kubectl-client-side-apply"))
+
+var namespaces = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
+
+// Place gives each object the namespace it lands in: namespace where it names none, and none where its kind has none.
+// Known says which kinds the cluster serves; an object of another kind stays as it is.
+func (c *Client) Place(ctx context.Context, namespace string, objects []manifest.Object) ([]manifest.Object, []bool, error) {
+	placed := make([]manifest.Object, len(objects))
+	known := make([]bool, len(objects))
+	for i, o := range objects {
+		m, found, err := c.mapping(schema.GroupKind{Group: o.Group, Kind: o.Kind}, o.Version)
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
+		}
+		if found && m.Scope.Name() != meta.RESTScopeNameNamespace {
+			o.Namespace = ""
+		} else if found && o.Namespace == "" {
+			o.Namespace = namespace
+		}
+		placed[i], known[i] = o, found
+	}
+	return placed, known, nil
+}
+
+// Get reads a placed object. An object whose kind or namespace the cluster does not have is not found.
+func (c *Client) Get(ctx context.Context, o manifest.Object) (map[string]any, bool, error) {
+	resource, found, err := c.resource(o)
+	if err != nil || !found {
+		return nil, false, err
+	}
+	live, err := resource.Get(ctx, o.Name, metav1.GetOptions{})
+	if isNotFound(err) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, refused("reading", o.ID, err)
+	}
+	return live.Object, true, nil
+}
+
+// DryRun applies a placed object without writing it, and returns what it would become. The error is a *manifest.Refusal
+// where the API server would not take it; the reason is RefusedImmutable where it would take it under another name.
+func (c *Client) DryRun(ctx context.Context, o manifest.Object, owner manifest.Owner) (map[string]any, error) {
+	resource, err := c.mustResource(o)
+	if err != nil {
+		return nil, err
+	}
+	wanted, err := prepared(o, owner)
+	if err != nil {
+		return nil, err
+	}
+	out, err := patch(ctx, resource, o, wanted, true)
+	if err == nil {
+		return out.Object, nil
+	}
+	if apierrors.IsInvalid(err) && c.fineAnew(ctx, resource, o, wanted) {
+		r := refused("comparing", o.ID, err)
+		var refusal *manifest.Refusal
+		if errors.As(r, &refusal) {
+			refusal.Reason = manifest.RefusedImmutable
+		}
+		return nil, r
+	}
+	return nil, refused("comparing", o.ID, err)
+}
+
+// fineAnew reports whether an object that is there and was refused would be taken under a name of its own. Then not the
+// object is wrong, but the change. The API server's answer alone does not say which.
+func (c *Client) fineAnew(ctx context.Context, resource dynamic.ResourceInterface, o manifest.Object, wanted map[string]any) bool {
+	if _, err := resource.Get(ctx, o.Name, metav1.GetOptions{}); err != nil {
+		return false
+	}
+	body := maps.Clone(wanted)
+	md := maps.Clone(body["metadata"].(map[string]any))
+	name := o.Name
+	if len(name) > 40 {
+		name = name[:40]
+	}
+	md["name"] = name + "-otomi-dry-run"
+	body["metadata"] = md
+	_, err := resource.Create(ctx, &unstructured.Unstructured{Object: body}, metav1.CreateOptions{
+		FieldManager: FieldManager, DryRun: []string{metav1.DryRunAll},
+	})
+	return err == nil
+}
+
+// Apply makes a placed object what is wanted, by a server-side apply that takes the fields it needs, and returns the print
+// of the result.
+func (c *Client) Apply(ctx context.Context, o manifest.Object, owner manifest.Owner) (string, error) {
+	resource, err := c.mustResource(o)
+	if err != nil {
+		return "", err
+	}
+	wanted, err := prepared(o, owner)
+	if err != nil {
+		return "", err
+	}
+	for i := 1; ; i++ {
+		out, err := patch(ctx, resource, o, wanted, false)
+		if err == nil {
+			return fieldPrint(out.GetUID(), out.GetManagedFields())
+		}
+		if !settling(err) || i == attempts || pause(ctx, backoff(i)) != nil {
+			return "", refused("applying", o.ID, err)
+		}
+	}
+}
+
+// settling reports whether a refusal may come from what was installed a moment ago: a webhook that does not answer yet, a
+// kind that not every API server serves yet.
+func settling(err error) bool {
+	var answer apierrors.APIStatus
+	if apierrors.IsNotFound(err) && errors.As(err, &answer) {
+		details := answer.Status().Details
+		return details == nil || details.Kind != "namespaces"
+	}
+	return apierrors.IsInternalError(err)
+}
+
+// TakeFields makes the fields of a placed object ours that helm wrote, and where we own none in it yet also those of kubectl's
+// client-side apply: else what the manifest no longer has would stay. It changes nothing but who owns them, by one patch that
+// the resource version guards.
+func (c *Client) TakeFields(ctx context.Context, o manifest.Object) error {
+	resource, err := c.mustMetadata(o)
+	if err != nil {
+		return err
+	}
+	for try := 1; ; try++ {
+		live, err := resource.Get(ctx, o.Name, metav1.GetOptions{})
+		if isNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return refused("reading", o.ID, err)
+		}
+		body, err := csaupgrade.UpgradeManagedFieldsPatch(live, foreign(live.ManagedFields), FieldManager)
+		if err != nil {
+			return fmt.Errorf("taking over the fields of %s: %w", o.ID, err)
+		}
+		if body == nil {
+			return nil
+		}
+		_, err = resource.Patch(ctx, o.Name, types.JSONPatchType, body, metav1.PatchOptions{FieldManager: FieldManager})
+		if err == nil {
+			return nil
+		}
+		if !apierrors.IsConflict(err) || try == 3 {
+			return refused("taking over the fields of", o.ID, err)
+		}
+	}
+}
+
+// foreign are the managers whose fields we take. Once we own fields, what someone adds with kubectl is theirs.
+func foreign(entries []metav1.ManagedFieldsEntry) sets.Set[string] {
+	for _, e := range entries {
+		if e.Manager == FieldManager && e.Operation == metav1.ManagedFieldsOperationApply && e.Subresource == "" {
+			return helmManagers
+		}
+	}
+	return clientSideManagers
+}
+
+// patch sends a server-side apply.
+func patch(
+	ctx context.Context, resource dynamic.ResourceInterface, o manifest.Object, wanted map[string]any, dryRun bool,
+) (*unstructured.Unstructured, error) {
+	body, err := json.Marshal(wanted)
+	if err != nil {
+		return nil, fmt.Errorf("encoding %s: %w", o.ID, err)
+	}
+	force := true
+	options := metav1.PatchOptions{FieldManager: FieldManager, Force: &force}
+	if dryRun {
+		options.DryRun = []string{metav1.DryRunAll}
+	}
+	return resource.Patch(ctx, o.Name, types.ApplyPatchType, body, options)
+}
+
+// Create makes a placed object, without ownership metadata. It fails where the object is there already.
+func (c *Client) Create(ctx context.Context, o manifest.Object) error {
+	resource, err := c.mustResource(o)
+	if err != nil {
+		return err
+	}
+	wanted, err := prepared(o, manifest.Owner{})
+	if err != nil {
+		return err
+	}
+	_, err = resource.Create(ctx, &unstructured.Unstructured{Object: wanted}, metav1.CreateOptions{FieldManager: FieldManager})
+	if err != nil {
+		return refused("creating", o.ID, err)
+	}
+	return nil
+}
+
+// Delete begins to delete a placed object, and in the background what it owns, and says whether it did. With an owner, an
+// object that does not belong to it or asks to be kept (helm.sh/resource-policy) stays. One that is not there is fine.
+func (c *Client) Delete(ctx context.Context, o manifest.Object, owner manifest.Owner) (bool, error) {
+	resource, found, err := c.metadataOf(o)
+	if err != nil || !found {
+		return false, err
+	}
+	propagation := metav1.DeletePropagationBackground
+	options := metav1.DeleteOptions{PropagationPolicy: &propagation}
+	if !owner.IsZero() {
+		live, err := resource.Get(ctx, o.Name, metav1.GetOptions{})
+		if isNotFound(err) {
+			return false, nil
+		}
+		if err != nil {
+			return false, refused("reading", o.ID, err)
+		}
+		if ownerOf(live) != owner || live.Annotations[manifest.ResourcePolicyAnnotation] == "keep" {
+			return false, nil
+		}
+		options.Preconditions = &metav1.Preconditions{UID: &live.UID}
+	}
+	err = resource.Delete(ctx, o.Name, options)
+	if isNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, refused("deleting", o.ID, err)
+	}
+	return true, nil
+}
+
+// ownerOf reads the ownership metadata of an object.
+func ownerOf(o *metav1.PartialObjectMetadata) manifest.Owner {
+	if o.Labels[manifest.ManagedByLabel] != manifest.ManagedByHelm {
+		return manifest.Owner{}
+	}
+	return manifest.Owner{
+		Namespace: o.Annotations[manifest.ReleaseNamespaceAnnotation],
+		Name:      o.Annotations[manifest.ReleaseNameAnnotation],
+	}
+}
+
+// CreateNamespace makes a namespace where it is not there, as Helm does. One that is being deleted is waited for.
+func (c *Client) CreateNamespace(ctx context.Context, name string) error {
+	id := manifest.ID{Kind: "Namespace", Name: name}
+	for {
+		live, err := c.metadata.Resource(namespaces).Get(ctx, name, metav1.GetOptions{})
+		switch {
+		case err == nil && live.DeletionTimestamp == nil:
+			return nil
+		case err == nil:
+			if err := pause(ctx, 500*time.Millisecond); err != nil {
+				return fmt.Errorf("waiting until the former namespace %s is gone: %w", name, err)
+			}
+			continue
+		case !isNotFound(err):
+			return refused("reading", id, err)
+		}
+		namespace := &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "v1",
+			"kind":       "Namespace",
+			"metadata":   map[string]any{"name": name, "labels": map[string]any{"name": name}},
+		}}
+		_, err = c.dynamic.Resource(namespaces).Create(ctx, namespace, metav1.CreateOptions{FieldManager: "otomi-namespace"})
+		if err != nil && !apierrors.IsAlreadyExists(err) {
+			return refused("creating", id, err)
+		}
+		return nil
+	}
+}
+
+// Prints returns, for each of the placed objects that is there and in which otomi owns fields, a digest of its UID and of
+// those fields. A foreign write to one of them takes it from us, so drift shows as another print. One request for each kind,
+// for metadata alone, among the objects that a Helm release owns; of CRDs among all, since those of a crds/ folder have no
+// owner.
+func (c *Client) Prints(ctx context.Context, objects []manifest.Object) (map[manifest.ID]string, error) {
+	type kind struct {
+		mapping *meta.RESTMapping
+		wanted  map[types.NamespacedName]manifest.ID
+	}
+	kinds := map[schema.GroupVersionResource]*kind{}
+	for _, o := range objects {
+		m, found, err := c.mapping(schema.GroupKind{Group: o.Group, Kind: o.Kind}, o.Version)
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			continue
+		}
+		k := kinds[m.Resource]
+		if k == nil {
+			k = &kind{mapping: m, wanted: map[types.NamespacedName]manifest.ID{}}
+			kinds[m.Resource] = k
+		}
+		k.wanted[types.NamespacedName{Namespace: o.Namespace, Name: o.Name}] = o.ID
+	}
+	prints := make(map[manifest.ID]string, len(objects))
+	var mu sync.Mutex
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	for resource, k := range kinds {
+		group.Go(func() error {
+			options := metav1.ListOptions{LabelSelector: manifest.ManagedByLabel + "=" + manifest.ManagedByHelm}
+			if k.mapping.GroupVersionKind.Kind == "CustomResourceDefinition" {
+				options.LabelSelector = ""
+			}
+			list, err := c.metadata.Resource(resource).List(ctx, options)
+			if err != nil {
+				return fmt.Errorf("listing the %s: %w", resource.Resource, secretError(err))
+			}
+			for i := range list.Items {
+				item := &list.Items[i]
+				id, ok := k.wanted[types.NamespacedName{Namespace: item.Namespace, Name: item.Name}]
+				if !ok || item.DeletionTimestamp != nil {
+					continue
+				}
+				p, err := fieldPrint(item.UID, item.ManagedFields)
+				if err != nil || p == "" {
+					continue
+				}
+				mu.Lock()
+				prints[id] = p
+				mu.Unlock()
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return prints, nil
+}
+
+// fieldPrint is a digest of an object's UID and of the fields that we own by apply. It is empty where we own none. The
+// fields are brought into one form first: the server writes their keys in another order on a later read.
+func fieldPrint(uid types.UID, entries []metav1.ManagedFieldsEntry) (string, error) {
+	for _, e := range entries {
+		if e.Manager != FieldManager || e.Operation != metav1.ManagedFieldsOperationApply || e.Subresource != "" || e.FieldsV1 == nil {
+			continue
+		}
+		raw, err := json.Marshal(e.FieldsV1)
+		if err != nil {
+			return "", fmt.Errorf("reading managed fields: %w", err)
+		}
+		var fields map[string]any
+		if err := json.Unmarshal(raw, &fields); err != nil {
+			return "", fmt.Errorf("reading managed fields: %w", err)
+		}
+		canonical, err := json.Marshal(fields)
+		if err != nil {
+			return "", fmt.Errorf("reading managed fields: %w", err)
+		}
+		h := sha256.New()
+		h.Write([]byte(uid))
+		h.Write([]byte{0})
+		h.Write(canonical)
+		return hex.EncodeToString(h.Sum(nil)[:20]), nil
+	}
+	return "", nil
+}
+
+// prepared is what is sent of an object: its data with its place and its owner, and a Secret's stringData moved to data,
+// without which keys that went away would stay.
+func prepared(o manifest.Object, owner manifest.Owner) (map[string]any, error) {
+	data := maps.Clone(o.Data)
+	old, _ := data["metadata"].(map[string]any)
+	md := maps.Clone(old)
+	delete(md, "creationTimestamp")
+	delete(md, "namespace")
+	if o.Namespace != "" {
+		md["namespace"] = o.Namespace
+	}
+	if !owner.IsZero() {
+		md["labels"] = with(md["labels"], map[string]string{manifest.ManagedByLabel: manifest.ManagedByHelm})
+		md["annotations"] = with(md["annotations"], map[string]string{
+			manifest.ReleaseNameAnnotation:      owner.Name,
+			manifest.ReleaseNamespaceAnnotation: owner.Namespace,
+		})
+	}
+	data["metadata"] = md
+	if o.Kind == "Secret" && o.Group == "" {
+		if plain, ok := data["stringData"].(map[string]any); ok {
+			encoded, _ := data["data"].(map[string]any)
+			encoded = maps.Clone(encoded)
+			if encoded == nil {
+				encoded = map[string]any{}
+			}
+			for key, v := range plain {
+				text, ok := v.(string)
+				if !ok {
+					return nil, &manifest.Refusal{ID: o.ID, Reason: manifest.RefusedInvalid,
+						Message: "stringData." + key + " is not a string: quote it"}
+				}
+				encoded[key] = base64.StdEncoding.EncodeToString([]byte(text))
+			}
+			data["data"] = encoded
+		}
+		delete(data, "stringData")
+	}
+	return plain(data).(map[string]any), nil
+}
+
+// with is a map of strings with more in it.
+func with(v any, more map[string]string) map[string]any {
+	old, _ := v.(map[string]any)
+	out := make(map[string]any, len(old)+len(more))
+	maps.Copy(out, old)
+	for k, s := range more {
+		out[k] = s
+	}
+	return out
+}
+
+// plain copies a JSON value, its whole numbers as int64: client-go's own copying panics on an int.
+func plain(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, e := range v {
+			out[k] = plain(e)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, e := range v {
+			out[i] = plain(e)
+		}
+		return out
+	case int:
+		return int64(v)
+	case float64:
+		if whole := int64(v); float64(whole) == v && v > -1<<53 && v < 1<<53 {
+			return whole
+		}
+	}
+	return v
+}
+
+// resource is where a placed object is written and read. Found is false where the cluster does not serve its kind.
+func (c *Client) resource(o manifest.Object) (dynamic.ResourceInterface, bool, error) {
+	m, found, err := c.mapping(schema.GroupKind{Group: o.Group, Kind: o.Kind}, o.Version)
+	if err != nil || !found {
+		return nil, false, err
+	}
+	if o.Namespace == "" {
+		return c.dynamic.Resource(m.Resource), true, nil
+	}
+	return c.dynamic.Resource(m.Resource).Namespace(o.Namespace), true, nil
+}
+
+// mustResource is resource with an unknown kind as a refusal.
+func (c *Client) mustResource(o manifest.Object) (dynamic.ResourceInterface, error) {
+	r, found, err := c.resource(o)
+	if err == nil && !found {
+		err = unknownKind(o)
+	}
+	return r, err
+}
+
+// metadataOf is resource for the metadata alone.
+func (c *Client) metadataOf(o manifest.Object) (metadata.ResourceInterface, bool, error) {
+	m, found, err := c.mapping(schema.GroupKind{Group: o.Group, Kind: o.Kind}, o.Version)
+	if err != nil || !found {
+		return nil, false, err
+	}
+	if o.Namespace == "" {
+		return c.metadata.Resource(m.Resource), true, nil
+	}
+	return c.metadata.Resource(m.Resource).Namespace(o.Namespace), true, nil
+}
+
+// mustMetadata is metadataOf with an unknown kind as a refusal.
+func (c *Client) mustMetadata(o manifest.Object) (metadata.ResourceInterface, error) {
+	r, found, err := c.metadataOf(o)
+	if err == nil && !found {
+		err = unknownKind(o)
+	}
+	return r, err
+}
+
+// unknownKind refuses an object whose kind the cluster does not serve.
+func unknownKind(o manifest.Object) error {
+	return &manifest.Refusal{ID: o.ID, Reason: manifest.RefusedUnknownKind, Message: fmt.Sprintf(
+		"the cluster does not know the kind %s of %s: install its CustomResourceDefinition in an earlier runlevel, or correct apiVersion and kind",
+		o.Kind, o.APIVersion())}
+}
+
+// pause waits, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}

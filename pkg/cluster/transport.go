@@ -1,0 +1,150 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+)
+
+// dialer bounds the time that a connection takes to make.
+func dialer(limit time.Duration) func(ctx context.Context, network, address string) (net.Conn, error) {
+	d := &net.Dialer{Timeout: orDefault(limit, 10*time.Second), KeepAlive: 30 * time.Second}
+	return d.DialContext
+}
+
+// headerTimeout bounds the time until an answer begins. client-go makes the transport itself and has no setting for it.
+type headerTimeout struct {
+	next  http.RoundTripper
+	limit time.Duration
+}
+
+var errNoAnswer = errors.New("the API server did not answer in time")
+
+func (t *headerTimeout) RoundTrip(r *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(r.Context())
+	timer := time.AfterFunc(t.limit, func() { cancel(errNoAnswer) })
+	resp, err := t.next.RoundTrip(r.WithContext(ctx))
+	timer.Stop()
+	if err != nil {
+		if errors.Is(context.Cause(ctx), errNoAnswer) {
+			err = errNoAnswer
+		}
+		cancel(nil)
+		return nil, err
+	}
+	// The body is read under the same context, which must not outlive it.
+	resp.Body = &endingBody{ReadCloser: resp.Body, end: func() { cancel(nil) }}
+	return resp, nil
+}
+
+// endingBody calls end when the body is closed.
+type endingBody struct {
+	io.ReadCloser
+	end func()
+}
+
+func (b *endingBody) Close() error {
+	defer b.end()
+	return b.ReadCloser.Close()
+}
+
+// impatient marks the context of a request that is sent once.
+type impatient struct{}
+
+// retrying sends a request again when the connection broke or the server was overloaded. client-go does so only for GETs
+// and where the server says when (Retry-After); a server-side apply, an update and a delete may be repeated as well. A POST
+// may not: the object may have been made.
+type retrying struct {
+	next http.RoundTripper
+}
+
+// attempts is how often a request is sent at most, over about 4 s.
+const attempts = 6
+
+func (t *retrying) RoundTrip(r *http.Request) (*http.Response, error) {
+	body := r.Body != nil && r.Body != http.NoBody
+	if r.Method == http.MethodPost || body && r.GetBody == nil || r.Context().Value(impatient{}) != nil {
+		return t.next.RoundTrip(r)
+	}
+	for i := 1; ; i++ {
+		attempt := r
+		if body {
+			again, err := r.GetBody()
+			if err != nil {
+				return nil, err
+			}
+			attempt = r.Clone(r.Context())
+			attempt.Body = again
+		}
+		resp, err := t.next.RoundTrip(attempt)
+		if i == attempts || r.Context().Err() != nil || !transient(r, resp, err) {
+			return resp, err
+		}
+		if resp != nil {
+			// What is left unread keeps the connection from being used again.
+			_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
+			_ = resp.Body.Close()
+		}
+		if err := pause(r.Context(), backoff(i)); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// backoff is the pause after the i-th attempt, counting from 1: it doubles, and half of it is chance.
+func backoff(i int) time.Duration {
+	d := time.Duration(50<<i) * time.Millisecond
+	return d + rand.N(d)
+}
+
+// transient reports whether the same request may have another answer soon. An answer with Retry-After is client-go's to
+// repeat.
+func transient(r *http.Request, resp *http.Response, err error) bool {
+	if err != nil {
+		return utilnet.IsConnectionRefused(err) || utilnet.IsConnectionReset(err) || utilnet.IsHTTP2ConnectionLost(err) ||
+			utilnet.IsProbableEOF(err)
+	}
+	if resp.Header.Get("Retry-After") != "" {
+		return false
+	}
+	switch resp.StatusCode {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	case http.StatusInternalServerError:
+		// Server-side apply answers so to an object that does not fit its schema.
+		return r.Method != http.MethodPatch
+	}
+	return false
+}
+
+// clean takes the address of the request off an error, which says nothing that the caller's own words don't.
+func clean(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
+
+// gitVersion reads the answer of /version.
+func gitVersion(body []byte) (string, error) {
+	var v struct {
+		GitVersion string `json:"gitVersion"`
+	}
+	if err := json.Unmarshal(body, &v); err != nil {
+		return "", fmt.Errorf("reading the server's version: %w", err)
+	}
+	if v.GitVersion == "" {
+		return "", errors.New("the server's answer to /version names no version: is it a Kubernetes API server?")
+	}
+	return v.GitVersion, nil
+}

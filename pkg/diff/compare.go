@@ -1,0 +1,581 @@
+package diff
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/redkubes/otomi/pkg/diag"
+	"github.com/redkubes/otomi/pkg/manifest"
+	"github.com/redkubes/otomi/pkg/runlevel"
+)
+
+// defaultParallel is how much runs side by side where the options don't say.
+const defaultParallel = 8
+
+// candidate is a release on its way into the plan.
+type candidate struct {
+	release runlevel.Release
+	history history
+	// rendered is what is wanted: as the recorded revision at first, as the next one where it differs.
+	rendered Rendered
+	revision int
+	// objects and crds are the rendered ones at their places, and whether the cluster knows their kinds.
+	objects, crds           []manifest.Object
+	objectsKnown, crdsKnown []bool
+	// asRecorded says that the wanted digest equals the recorded one; the live objects may still differ.
+	asRecorded bool
+	// same says that the live objects are as recorded, too.
+	same  bool
+	diags diag.Diagnostics
+	// inventory are the objects that former revisions left in the cluster.
+	inventory []manifest.Object
+	changes   []Change
+	prune     []Change
+}
+
+// comparison is one run of Compare or Teardown.
+type comparison struct {
+	in    Input
+	live  Live
+	o     Options
+	cands []*candidate
+	// histories are those of all releases of the cluster.
+	histories map[string]history
+	// wantedBy says which releases of the run want an object.
+	wantedBy map[manifest.ID][]string
+	// scopes are those of the kinds that the run's own CRDs define.
+	scopes map[groupKind]string
+	// namespaces are those that the run makes.
+	namespaces map[string]bool
+}
+
+type groupKind struct{ group, kind string }
+
+// Compare makes the plan that brings the cluster to what is wanted. Releases whose record and objects are as wanted cost no
+// request of their own; the objects of the others are read and dry-run. The diagnostics are those of rendering; with errors
+// among them the plan is empty. What the cluster would refuse is no error but stands in the plan.
+func Compare(ctx context.Context, in Input, live Live, o Options) (Plan, diag.Diagnostics, error) {
+	c, err := newComparison(ctx, in, live, o)
+	if err != nil {
+		return Plan{}, nil, err
+	}
+	if err := c.each(ctx, c.cands, c.renderRecorded); err != nil {
+		return Plan{}, nil, err
+	}
+	if diags := c.diagnostics(); diags.HasErrors() {
+		return Plan{}, diags, nil
+	}
+	if err := c.findSame(ctx); err != nil {
+		return Plan{}, nil, err
+	}
+	differing := slices.DeleteFunc(slices.Clone(c.cands), func(x *candidate) bool { return x.same })
+	if err := c.each(ctx, differing, c.renderNext); err != nil {
+		return Plan{}, nil, err
+	}
+	diags := c.diagnostics()
+	if diags.HasErrors() {
+		return Plan{}, diags, nil
+	}
+	c.survey()
+	if err := c.each(ctx, differing, c.readInventory); err != nil {
+		return Plan{}, diags, err
+	}
+	if err := c.compareObjects(ctx, differing); err != nil {
+		return Plan{}, diags, err
+	}
+	return c.plan(), diags, nil
+}
+
+// newComparison reads the records and sorts them to the releases.
+func newComparison(ctx context.Context, in Input, live Live, o Options) (*comparison, error) {
+	if o.Parallel == 0 {
+		o.Parallel = defaultParallel
+	}
+	records, err := live.Records(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := histories(records)
+	c := &comparison{in: in, live: live, o: o, histories: all}
+	for _, level := range in.Levels {
+		for _, r := range level.Releases {
+			c.cands = append(c.cands, &candidate{release: r, history: all[r.Key()]})
+		}
+	}
+	return c, nil
+}
+
+// each calls work for the candidates, some side by side.
+func (c *comparison) each(ctx context.Context, cands []*candidate, work func(context.Context, *candidate) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(c.o.Parallel)
+	for _, x := range cands {
+		group.Go(func() error { return work(ctx, x) })
+	}
+	return group.Wait()
+}
+
+// diagnostics are those of all renderings, in order.
+func (c *comparison) diagnostics() diag.Diagnostics {
+	var all diag.Diagnostics
+	for _, x := range c.cands {
+		all = append(all, x.diags...)
+	}
+	return all
+}
+
+// renderRecorded renders a release as the revision that is live, if otomi made it, so that the digests can be compared; and
+// else as the next one.
+func (c *comparison) renderRecorded(ctx context.Context, x *candidate) error {
+	if !x.release.Installed {
+		return nil
+	}
+	current := x.history.current()
+	last, found := current.last()
+	if !found || last.Status != manifest.Deployed || !Ours(last) {
+		return c.render(ctx, x, x.history.next(), current.everDeployed())
+	}
+	if err := c.render(ctx, x, last.Revision, last.Labels[ModeLabel] == ModeUpgrade); err != nil {
+		return err
+	}
+	x.asRecorded = last.Labels[WantedLabel] == Wanted(x.rendered.Digest, last.Revision)
+	return nil
+}
+
+// renderNext renders a release as its next revision, unless it was rendered so before.
+func (c *comparison) renderNext(ctx context.Context, x *candidate) error {
+	next := x.history.next()
+	if !x.release.Installed || x.revision == next {
+		return nil
+	}
+	return c.render(ctx, x, next, x.history.current().everDeployed())
+}
+
+// render renders a release and finds the places of its objects.
+func (c *comparison) render(ctx context.Context, x *candidate, revision int, upgrade bool) error {
+	rendered, diags, err := c.in.Render(ctx, x.release, revision, upgrade)
+	if err != nil {
+		return err
+	}
+	x.rendered, x.revision, x.diags = rendered, revision, diags
+	if diags.HasErrors() {
+		return nil
+	}
+	if x.objects, x.objectsKnown, err = c.live.Place(ctx, x.release.Namespace, rendered.Objects); err != nil {
+		return err
+	}
+	x.crds, x.crdsKnown, err = c.live.Place(ctx, x.release.Namespace, rendered.CRDs)
+	return err
+}
+
+// findSame finds the releases that need nothing: the wanted digest is the recorded one, and so are the fields that we own.
+func (c *comparison) findSame(ctx context.Context) error {
+	var objects []manifest.Object
+	for _, x := range c.cands {
+		if x.asRecorded {
+			objects = append(append(objects, x.objects...), x.crds...)
+		}
+	}
+	prints := map[manifest.ID]string{}
+	if len(objects) > 0 {
+		var err error
+		if prints, err = c.live.Prints(ctx, objects); err != nil {
+			return err
+		}
+	}
+	for _, x := range c.cands {
+		if !x.release.Installed {
+			_, found := x.history.current().last()
+			x.same = !found
+			continue
+		}
+		if x.asRecorded {
+			last, _ := x.history.last()
+			owned := Owned(append(ids(x.objects), ids(x.crds)...), prints)
+			x.same = owned != "" && owned == last.Labels[OwnedLabel]
+		}
+	}
+	return nil
+}
+
+// ids are the identities of objects.
+func ids(objects []manifest.Object) []manifest.ID {
+	out := make([]manifest.ID, len(objects))
+	for i, o := range objects {
+		out[i] = o.ID
+	}
+	return out
+}
+
+// survey learns what the run as a whole brings: namespaces, kinds, and which release wants which object. Objects of kinds
+// that the cluster will know only then get their places here.
+func (c *comparison) survey() {
+	c.wantedBy = map[manifest.ID][]string{}
+	c.scopes = map[groupKind]string{}
+	c.namespaces = map[string]bool{}
+	for _, x := range c.cands {
+		if !x.release.Installed {
+			continue
+		}
+		if x.release.CreateNamespace {
+			c.namespaces[x.release.Namespace] = true
+		}
+		for _, o := range slices.Concat(x.crds, x.objects) {
+			switch o.Kind {
+			case "CustomResourceDefinition":
+				if gk, scope, ok := defines(o); ok {
+					c.scopes[gk] = scope
+				}
+			case "Namespace":
+				c.namespaces[o.Name] = true
+			}
+		}
+	}
+	for _, x := range c.cands {
+		for i, o := range x.objects {
+			if !x.objectsKnown[i] {
+				switch c.scopes[groupKind{o.Group, o.Kind}] {
+				case "Cluster":
+					x.objects[i].Namespace = ""
+				case "Namespaced":
+					if o.Namespace == "" {
+						x.objects[i].Namespace = x.release.Namespace
+					}
+				}
+			}
+			id := x.objects[i].ID
+			c.wantedBy[id] = append(c.wantedBy[id], x.release.Key())
+		}
+		for _, o := range x.crds {
+			c.wantedBy[o.ID] = append(c.wantedBy[o.ID], x.release.Key())
+		}
+	}
+}
+
+// defines reads which kind a CustomResourceDefinition defines, and its scope: Namespaced or Cluster.
+func defines(crd manifest.Object) (gk groupKind, scope string, ok bool) {
+	spec, _ := crd.Data["spec"].(map[string]any)
+	names, _ := spec["names"].(map[string]any)
+	gk.group, _ = spec["group"].(string)
+	gk.kind, _ = names["kind"].(string)
+	scope, ok = spec["scope"].(string)
+	return gk, scope, ok
+}
+
+// readInventory reads which objects the former revisions of a release may have left in the cluster.
+func (c *comparison) readInventory(ctx context.Context, x *candidate) error {
+	for _, record := range x.history.current().open() {
+		stored, err := c.live.Stored(ctx, record.Namespace, record.Name, record.Revision)
+		if err != nil {
+			return err
+		}
+		if !x.release.Installed {
+			// The newest one, whose hooks run.
+			x.rendered.Release = stored.Release
+			x.revision = record.Revision
+		}
+		placed, _, err := c.live.Place(ctx, x.release.Namespace, stored.Objects)
+		if err != nil {
+			return err
+		}
+		for _, o := range placed {
+			if i := slices.IndexFunc(x.inventory, func(have manifest.Object) bool { return have.ID == o.ID }); i >= 0 {
+				x.inventory[i] = o
+			} else {
+				x.inventory = append(x.inventory, o)
+			}
+		}
+	}
+	return nil
+}
+
+// compareObjects fills in the changes of the candidates, object by object, some side by side.
+func (c *comparison) compareObjects(ctx context.Context, cands []*candidate) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(c.o.Parallel)
+	for _, x := range cands {
+		if !x.release.Installed {
+			x.prune = make([]Change, len(x.inventory))
+			for i, o := range x.inventory {
+				if len(c.wantedBy[o.ID]) > 0 {
+					continue
+				}
+				group.Go(func() (err error) {
+					x.prune[i], err = c.compareGone(ctx, x, o)
+					return err
+				})
+			}
+			continue
+		}
+		x.changes = make([]Change, len(x.crds)+len(x.objects))
+		for i, o := range x.crds {
+			group.Go(func() (err error) {
+				x.changes[i], err = c.compareObject(ctx, x, o, x.crdsKnown[i], true)
+				return err
+			})
+		}
+		for i, o := range x.objects {
+			group.Go(func() (err error) {
+				x.changes[len(x.crds)+i], err = c.compareObject(ctx, x, o, x.objectsKnown[i], false)
+				return err
+			})
+		}
+		x.prune = make([]Change, len(x.inventory))
+		for i, o := range x.inventory {
+			if len(c.wantedBy[o.ID]) > 0 || o.Kind == "Namespace" && o.Group == "" || manifest.Kept(o.Data) {
+				continue
+			}
+			group.Go(func() (err error) {
+				x.prune[i], err = c.compareGone(ctx, x, o)
+				return err
+			})
+		}
+	}
+	return group.Wait()
+}
+
+// compareObject finds out what applying one object would do.
+func (c *comparison) compareObject(ctx context.Context, x *candidate, o manifest.Object, known, crd bool) (Change, error) {
+	change := Change{ID: o.ID, Version: o.Version, Action: Create, Source: o.Source, CRD: crd}
+	if !known {
+		change.Reason = "its kind is not known to the cluster yet"
+		_, change.After = pair(o.ID, nil, o.Data)
+		return change, nil
+	}
+	owner := x.owner()
+	if crd {
+		// Charts share CRDs: those of crds/ belong to no release, as with Helm.
+		owner = manifest.Owner{}
+	}
+	before, found, err := c.live.Get(ctx, o)
+	if err != nil {
+		return Change{}, err
+	}
+	if found {
+		change.Action = Update
+		if !crd {
+			c.judgeOwner(x, o, before, &change)
+		}
+	}
+	after, err := c.live.DryRun(ctx, o, owner)
+	var refusal *manifest.Refusal
+	if errors.As(err, &refusal) {
+		c.judgeRefusal(o, refusal, found, &change)
+		change.Before, change.After = pair(o.ID, before, o.Data)
+		return change, nil
+	}
+	if err != nil {
+		return Change{}, err
+	}
+	if deleting(before) {
+		change.Action, change.Reason = Replace, "it is being deleted"
+	}
+	if change.Action == Update {
+		switch b, a := clean(before), clean(after); {
+		case reflect.DeepEqual(b, a):
+			change.Action = Unchanged
+			if change.Invalid == "" {
+				return change, nil
+			}
+		case reflect.DeepEqual(shown(b), shown(a)) && change.Reason == "":
+			change.Reason = "its ownership metadata differs"
+		}
+	}
+	change.Before, change.After = pair(o.ID, before, after)
+	return change, nil
+}
+
+// owner is the release as the owner of its objects.
+func (x *candidate) owner() manifest.Owner {
+	return manifest.Owner{Namespace: x.release.Namespace, Name: x.release.Name}
+}
+
+// deleting reports whether an object is on its way out.
+func deleting(data map[string]any) bool {
+	metadata, _ := data["metadata"].(map[string]any)
+	return metadata["deletionTimestamp"] != nil
+}
+
+// judgeOwner decides whether the release may change an object that is there. A server-side apply would take it from
+// whomever it belongs to without a word.
+func (c *comparison) judgeOwner(x *candidate, o manifest.Object, live map[string]any, change *Change) {
+	owner := manifest.OwnerOf(live)
+	namespace := o.Kind == "Namespace" && o.Group == ""
+	if namespace && len(c.histories[owner.String()].current()) == 0 {
+		// Its release was uninstalled, which leaves namespaces behind.
+		owner = manifest.Owner{}
+	}
+	switch {
+	case owner == x.owner():
+		return
+	case owner.IsZero():
+		if slices.ContainsFunc(x.inventory, func(have manifest.Object) bool { return have.ID == o.ID }) {
+			return
+		}
+		change.Action = Adopt
+		change.Reason = "it is there and belongs to no release"
+		if c.o.TakeOwnership || namespace {
+			return
+		}
+		change.Invalid = "it is there already and belongs to no release. Delete it, take it out of the chart, or let the release have it: --take-ownership"
+	case c.inRun(owner) && !slices.Contains(c.wantedBy[o.ID], owner.String()):
+		change.Reason = "it moves from release " + owner.String()
+	default:
+		change.Action = Adopt
+		change.Reason = "it belongs to release " + owner.String()
+		if c.o.TakeOwnership {
+			return
+		}
+		change.Invalid = fmt.Sprintf("it belongs to release %s. Take it out of one of the two charts, or let this release have it: --take-ownership", owner)
+	}
+}
+
+// inRun reports whether a release is one of the run's, installed or to be uninstalled.
+func (c *comparison) inRun(owner manifest.Owner) bool {
+	return slices.ContainsFunc(c.cands, func(x *candidate) bool { return x.release.Key() == owner.String() })
+}
+
+// judgeRefusal decides what the cluster's refusal of a dry run means.
+func (c *comparison) judgeRefusal(o manifest.Object, r *manifest.Refusal, found bool, change *Change) {
+	switch {
+	case r.Reason == manifest.RefusedNoNamespace && !found && c.namespaces[o.Namespace]:
+		// The run makes the namespace before it needs it.
+		return
+	case r.Reason == manifest.RefusedNoNamespace && !found:
+		change.Invalid = fmt.Sprintf("the namespace %s is not there. Set createNamespace on the release, or make it in an earlier runlevel", o.Namespace)
+	case r.Reason == manifest.RefusedImmutable && found:
+		change.Action = Replace
+		change.Reason = "it can't be changed in place: " + r.Message
+		if o.Kind != "Job" && !c.o.Force {
+			change.Invalid = change.Reason + ". Let it be deleted and made anew: --force"
+		}
+		return
+	default:
+		change.Invalid = r.Message
+	}
+	change.Refused = true
+}
+
+// compareGone finds out whether an object of a former revision is to be deleted. The zero Change means that it is not there,
+// or not the release's any more.
+func (c *comparison) compareGone(ctx context.Context, x *candidate, o manifest.Object) (Change, error) {
+	live, found, err := c.live.Get(ctx, o)
+	if err != nil || !found {
+		return Change{}, err
+	}
+	if manifest.OwnerOf(live) != x.owner() {
+		return Change{}, nil
+	}
+	change := Change{ID: o.ID, Version: o.Version, Source: o.Source, Action: Delete}
+	switch {
+	case manifest.Kept(live) || manifest.Kept(o.Data):
+		change.Action, change.Reason = Unchanged, "it is kept: "+manifest.ResourcePolicyAnnotation
+	case !x.release.Installed && o.Kind == "Namespace" && o.Group == "" && !c.o.DeleteNamespaces:
+		change.Action, change.Reason = Unchanged, "namespaces are kept"
+	case !x.release.Installed && o.Kind == "CustomResourceDefinition":
+		change.Action, change.Reason = Unchanged, "custom resource definitions are kept"
+	default:
+		change.Before, _ = pair(o.ID, live, nil)
+	}
+	return change, nil
+}
+
+// plan puts the candidates together.
+func (c *comparison) plan() Plan {
+	p := Plan{Cluster: c.in.Cluster, Context: c.in.Context, Levels: make([]Level, 0, len(c.in.Levels))}
+	i := 0
+	for _, level := range c.in.Levels {
+		l := Level{Name: level.Name, Releases: make([]Release, 0, len(level.Releases))}
+		for range level.Releases {
+			l.Releases = append(l.Releases, c.cands[i].planned(level.Name))
+			i++
+		}
+		p.Levels = append(p.Levels, l)
+	}
+	return p
+}
+
+// planned is the release as it stands in the plan.
+func (x *candidate) planned(level string) Release {
+	r := Release{
+		Name:            x.release.Name,
+		Namespace:       x.release.Namespace,
+		Level:           level,
+		Chart:           chartName(x.rendered.Chart),
+		Revision:        x.revision,
+		Group:           x.release.Group,
+		Wait:            x.release.Wait,
+		Timeout:         x.release.Timeout,
+		CreateNamespace: x.release.CreateNamespace,
+		Wanted:          x.rendered.Release,
+		Digest:          x.rendered.Digest,
+	}
+	last, found := x.history.current().last()
+	if x.same {
+		r.Action = Same
+		if !found {
+			r.Reason = "not installed"
+		}
+		return r
+	}
+	if last.Status.Pending() && !Ours(last) {
+		r.Invalid = fmt.Sprintf(
+			"helm works on release %s: revision %d is %s. Wait until it ends; if it was killed, put the release right with helm rollback",
+			x.release.Key(), last.Revision, last.Status)
+	}
+	gone := slices.DeleteFunc(slices.Clone(x.prune), func(ch Change) bool { return ch.Action == "" })
+	slices.SortStableFunc(gone, func(a, b Change) int { return manifest.Rank(b.Kind) - manifest.Rank(a.Kind) })
+	if !x.release.Installed {
+		r.Action, r.Reason = Uninstall, "installed: false"
+		r.Objects = gone
+		r.Hooks = x.hooks(manifest.PreDelete, manifest.PostDelete)
+		return r
+	}
+	r.Objects = slices.Concat(x.changes, gone)
+	if x.asRecorded && !slices.ContainsFunc(r.Objects, func(ch Change) bool { return ch.Action != Unchanged || ch.Invalid != "" }) {
+		// Someone wrote a field of ours and wrote it back: the object is as wanted, only its bookkeeping differs.
+		r.Action, r.Objects, r.Revision = Same, nil, last.Revision
+		return r
+	}
+	r.Action, r.Hooks = Upgrade, x.hooks(manifest.PreUpgrade, manifest.PostUpgrade)
+	if !x.rendered.Upgrade {
+		r.Action, r.Hooks = Install, x.hooks(manifest.PreInstall, manifest.PostInstall)
+	}
+	switch {
+	case !found:
+		r.Reason = "not installed"
+	case last.Status != manifest.Deployed:
+		r.Reason = fmt.Sprintf("revision %d is %s", last.Revision, last.Status)
+	case !Ours(last):
+		r.Reason = fmt.Sprintf("revision %d was made by helm", last.Revision)
+	case x.asRecorded:
+		r.Reason = "its objects were changed in the cluster"
+	default:
+		r.Reason = "its chart or values changed"
+	}
+	return r
+}
+
+// hooks are the hooks that run at some of the events.
+func (x *candidate) hooks(events ...manifest.Event) []Hook {
+	var hooks []Hook
+	for _, h := range x.rendered.Hooks {
+		if slices.ContainsFunc(events, h.Runs) {
+			hooks = append(hooks, Hook{ID: h.ID, Events: h.Events, Weight: h.Weight, Source: h.Source})
+		}
+	}
+	return hooks
+}
+
+// chartName is NAME-VERSION.
+func chartName(c manifest.Chart) string {
+	if c.Name == "" {
+		return ""
+	}
+	return c.Name + "-" + c.Version
+}

@@ -1,0 +1,201 @@
+package diff
+
+import (
+	"time"
+
+	"github.com/redkubes/otomi/pkg/manifest"
+)
+
+// Action says what applying does to one object.
+type Action string
+
+const (
+	// Create: the object is not there.
+	Create Action = "create"
+	// Update: a field of the object differs.
+	Update Action = "change"
+	// Replace: the object can't become what is wanted, so it is deleted and made anew.
+	Replace Action = "replace"
+	// Delete: the release no longer has the object.
+	Delete Action = "delete"
+	// Adopt: the object is there and belongs to no release.
+	Adopt Action = "adopt"
+	// Unchanged: the object is as it is wanted.
+	Unchanged Action = "unchanged"
+	// Unknown: the cluster refused to say what the object would become; Change.Invalid has its reason.
+	Unknown Action = "unknown"
+)
+
+// ReleaseAction says what applying does to one release.
+type ReleaseAction string
+
+const (
+	// Install: the release was never deployed.
+	Install ReleaseAction = "install"
+	// Upgrade: the release gets a new revision.
+	Upgrade ReleaseAction = "upgrade"
+	// Uninstall: the release goes away.
+	Uninstall ReleaseAction = "uninstall"
+	// Same: the release is as it is wanted, or is not there and not wanted. Nothing is written.
+	Same ReleaseAction = "unchanged"
+)
+
+// Plan is everything that applying would do, in order. It holds no secret: what it shows of Secrets is masked, and the
+// rendered releases that apply needs are left out of its JSON.
+type Plan struct {
+	// Cluster is the name of the cluster in the registry, CLOUD/NAME.
+	Cluster string `json:"cluster,omitempty"`
+	// Context is the kubeconfig context that the cluster was reached by.
+	Context string `json:"context,omitempty"`
+	// Levels are the runlevels in the order in which apply takes them. A plan made by Teardown has them reversed.
+	Levels []Level `json:"levels"`
+}
+
+// Level is one runlevel of a plan.
+type Level struct {
+	Name string `json:"name"`
+	// Releases are those of the runlevel, in its order, the unchanged ones included.
+	Releases []Release `json:"releases"`
+}
+
+// Release is what applying would do to one release.
+type Release struct {
+	Name      string `json:"name"`
+	Namespace string `json:"namespace"`
+	Level     string `json:"level"`
+	// Chart is NAME-VERSION of the chart, as helm list shows it.
+	Chart  string        `json:"chart,omitempty"`
+	Action ReleaseAction `json:"action"`
+	// Reason says in a few words why the action is needed.
+	Reason string `json:"reason,omitempty"`
+	// Invalid says why the release can't be applied; apply stops at its runlevel. The objects have their own reasons.
+	Invalid string `json:"invalid,omitempty"`
+	// Revision is the one that apply creates; of an unchanged release the deployed one, of an uninstalled one the last.
+	Revision int `json:"revision,omitempty"`
+	// Objects are the changes in the order in which they are carried out; those to delete come last. It is empty for an
+	// unchanged release.
+	Objects []Change `json:"objects,omitempty"`
+	// Hooks are those that run, in the order of their definition.
+	Hooks []Hook `json:"hooks,omitempty"`
+	// Group counts from 0 within the level: the releases of one group are applied side by side.
+	Group           int           `json:"group"`
+	Wait            bool          `json:"wait"`
+	Timeout         time.Duration `json:"timeout"`
+	CreateNamespace bool          `json:"createNamespace,omitempty"`
+	// Wanted is the release as it is to be applied; of an uninstalled one, as its last record has it.
+	Wanted manifest.Release `json:"-"`
+	// Digest is the digest of Wanted.
+	Digest string `json:"-"`
+}
+
+// Key is NAMESPACE/NAME.
+func (r Release) Key() string { return manifest.Key(r.Namespace, r.Name) }
+
+// Owner is the release as the owner of its objects.
+func (r Release) Owner() manifest.Owner {
+	return manifest.Owner{Namespace: r.Namespace, Name: r.Name}
+}
+
+// Change is what applying would do to one object.
+type Change struct {
+	manifest.ID
+	Version string `json:"version"`
+	Action  Action `json:"action"`
+	// Source is the template that made the object; of an object to delete, the one that made it once.
+	Source string `json:"source,omitempty"`
+	// Reason says why, where the action alone does not: "moves from release a/b".
+	Reason string `json:"reason,omitempty"`
+	// Invalid says why the object can't be applied; apply stops at its runlevel. It ends in what to do.
+	Invalid string `json:"invalid,omitempty"`
+	// Before and After are the object as it is and as it would be, without what the server keeps for itself (managed
+	// fields, status, revision numbers, times) and without ownership metadata. Values of a Secret are "(secret)", and in
+	// After "(secret, changed)" where they differ. Nil where there is none, and both where nothing changes.
+	Before map[string]any `json:"before,omitempty"`
+	After  map[string]any `json:"after,omitempty"`
+	// CRD marks an object of the chart's crds/ folder: it is applied first and never deleted.
+	CRD bool `json:"crd,omitempty"`
+	// Refused says that Invalid is the cluster's own answer, which may be another one once earlier runlevels are there.
+	Refused bool `json:"-"`
+}
+
+// Hook is a hook that runs when the release is applied.
+type Hook struct {
+	manifest.ID
+	Events []manifest.Event `json:"events"`
+	Weight int              `json:"weight"`
+	Source string           `json:"source,omitempty"`
+}
+
+// Counts says how many releases and objects each action touches.
+type Counts struct {
+	Install   int `json:"install"`
+	Upgrade   int `json:"upgrade"`
+	Uninstall int `json:"uninstall"`
+	Unchanged int `json:"unchanged"`
+	// Objects counts the changes by their action, without the unchanged.
+	Objects map[Action]int `json:"objects"`
+	// Invalid counts the releases that can't be applied.
+	Invalid int `json:"invalid"`
+}
+
+// Counts counts the releases and objects of the plan.
+func (p Plan) Counts() Counts {
+	c := Counts{Objects: map[Action]int{}}
+	for _, level := range p.Levels {
+		for _, r := range level.Releases {
+			switch r.Action {
+			case Install:
+				c.Install++
+			case Upgrade:
+				c.Upgrade++
+			case Uninstall:
+				c.Uninstall++
+			default:
+				c.Unchanged++
+			}
+			if len(r.Problems()) > 0 {
+				c.Invalid++
+			}
+			for _, o := range r.Objects {
+				if o.Action != Unchanged {
+					c.Objects[o.Action]++
+				}
+			}
+		}
+	}
+	return c
+}
+
+// Empty reports whether applying the plan would write nothing.
+func (p Plan) Empty() bool {
+	for _, level := range p.Levels {
+		for _, r := range level.Releases {
+			if r.Action != Same || r.Invalid != "" {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Problems lists why the release can't be applied: a sentence each, naming the object and its template.
+func (r Release) Problems() []string {
+	var problems []string
+	if r.Invalid != "" {
+		problems = append(problems, r.Invalid)
+	}
+	for _, o := range r.Objects {
+		if o.Invalid != "" {
+			problems = append(problems, o.Problem())
+		}
+	}
+	return problems
+}
+
+// Problem is Invalid with the object and its template before it.
+func (c Change) Problem() string {
+	if c.Source == "" {
+		return c.ID.String() + ": " + c.Invalid
+	}
+	return c.ID.String() + " (" + c.Source + "): " + c.Invalid
+}
