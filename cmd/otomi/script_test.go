@@ -1,0 +1,60 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"otomi": main})
+}
+
+// TestScript runs what a user can see: one script a behaviour, in testdata/script. OTOMI_UPDATE=1 rewrites what they
+// compare with. Scripts that need a cluster say so in their first line and get a control plane of their own.
+func TestScript(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("..", "..", "testdata", "script"),
+		UpdateScripts:       os.Getenv("OTOMI_UPDATE") != "",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup:               setup,
+		Condition:           condition,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"playground": startPlayground,
+			"kube":       kube,
+			"audit":      audit,
+		},
+	})
+}
+
+// setup gives a script an environment that nothing of the machine leaks into.
+func setup(env *testscript.Env) error {
+	env.Setenv("HOME", env.WorkDir)
+	env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, ".config"))
+	env.Setenv("KUBECONFIG", filepath.Join(env.WorkDir, "no-kubeconfig"))
+	env.Setenv("CI", "")
+	env.Setenv("NO_COLOR", "")
+	if helm := os.Getenv("OTOMI_HELM"); helm != "" {
+		env.Setenv("PATH", filepath.Dir(helm)+string(os.PathListSeparator)+env.Getenv("PATH"))
+	}
+	return nil
+}
+
+// condition knows [playground] and [helm]: what `make test` builds and names in the environment.
+func condition(name string) (bool, error) {
+	switch name {
+	case "playground":
+		return os.Getenv("OTOMI_PLAYGROUND") != "", nil
+	case "helm":
+		return os.Getenv("OTOMI_HELM") != "", nil
+	}
+	return false, errUnknownCondition(name)
+}
+
+type errUnknownCondition string
+
+func (e errUnknownCondition) Error() string { return "unknown condition " + string(e) }

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/redkubes/otomi/pkg/diag"
+	"github.com/redkubes/otomi/pkg/pipeline"
+)
+
+// targetOptions say which values repository and which of its clusters a verb works on.
+type targetOptions struct {
+	repo    string
+	cluster string
+	all     bool
+}
+
+func (o *targetOptions) flags(flags *pflag.FlagSet) {
+	flags.StringVar(&o.repo, "repo", "", "values repository `DIR` (default: the one around the working directory)")
+	flags.StringVarP(&o.cluster, "cluster", "c", "", "the cluster, `CLOUD/NAME`")
+	flags.BoolVar(&o.all, "all", false, "every cluster of the registry, in its order")
+}
+
+func (o targetOptions) check() error {
+	if o.all && o.cluster != "" {
+		return fmt.Errorf("--all can't be used with --cluster; leave out one of them")
+	}
+	return nil
+}
+
+// selectOptions say which releases a verb works on.
+type selectOptions struct {
+	selectors    []string
+	allowNoMatch bool
+}
+
+func (o *selectOptions) flags(flags *pflag.FlagSet) {
+	flags.StringArrayVarP(&o.selectors, "selector", "l", nil, "only releases with these `LABELS`: k=v, k!=v, a comma for and; repeat for or")
+	flags.BoolVar(&o.allowNoMatch, "allow-no-matching-release", false, "exit with 0 when no release matches the selectors")
+}
+
+// capabilityOptions say what a chart sees of the cluster where none is asked.
+type capabilityOptions struct {
+	kubeVersion string
+	apiVersions []string
+}
+
+func (o *capabilityOptions) flags(flags *pflag.FlagSet) {
+	flags.StringVar(&o.kubeVersion, "kube-version", "", "Kubernetes `VERSION` that charts see (default: the cluster's, else the registry's k8sVersion)")
+	flags.StringSliceVar(&o.apiVersions, "api-versions", nil, "API `VERSIONS` that charts see beside the known ones")
+}
+
+// connectOptions say how to reach the cluster.
+type connectOptions struct {
+	kubeconfig  string
+	kubeContext string
+}
+
+func (o *connectOptions) flags(flags *pflag.FlagSet) {
+	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `FILE` (default: KUBECONFIG, else ~/.kube/config)")
+	flags.StringVar(&o.kubeContext, "kube-context", "", "context of the kubeconfig (default: the registry's kubeContext)")
+}
+
+// connection turns the flags and the environment into what the pipeline connects with.
+func (a *app) connection(o connectOptions) pipeline.Connection {
+	files := a.world.kubeconfig()
+	if o.kubeconfig != "" {
+		files = []string{a.path(o.kubeconfig)}
+	}
+	return pipeline.Connection{
+		Kubeconfig: files,
+		Context:    o.kubeContext,
+		// A CI step that falls through to whatever context is current deploys to the wrong cluster one day.
+		RefuseCurrent: a.world.inCI(),
+		InCluster:     a.world.env("KUBERNETES_SERVICE_HOST") != "",
+		UserAgent:     "otomi/" + version,
+	}
+}
+
+// path makes a path of the command line absolute, seen from the working directory.
+func (a *app) path(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(a.world.dir, name)
+}
+
+// open opens the platform and finds the clusters that the flags name. Diagnostics have been shown when it returns. The
+// caller closes the platform.
+func (a *app) open(ctx context.Context, o targetOptions) (*pipeline.Platform, []pipeline.Cluster, error) {
+	platform, clusters, diags, err := a.openQuietly(ctx, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := a.reported(diags, platform.Sources()); err != nil {
+		return nil, nil, err
+	}
+	return platform, clusters, nil
+}
+
+// openQuietly is open for verbs that show diagnostics in their own way. The platform is nil only with an error.
+func (a *app) openQuietly(ctx context.Context, o targetOptions) (*pipeline.Platform, []pipeline.Cluster, diag.Diagnostics, error) {
+	if err := o.check(); err != nil {
+		return nil, nil, nil, err
+	}
+	platform, diags, err := pipeline.Open(ctx, pipeline.Options{Dir: a.world.dir, Repo: o.repo, Builtin: a.stack, Version: version})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if diags.HasErrors() {
+		return platform, nil, diags, nil
+	}
+	clusters, more := platform.Clusters(o.cluster, o.all)
+	return platform, clusters, append(diags, more...), nil
+}
+
+// format is a flag that takes one of a few words.
+type format struct {
+	to      *string
+	allowed []string
+}
+
+// formatFlag returns a flag for *to whose default is the first of the allowed words.
+func formatFlag(to *string, allowed ...string) pflag.Value {
+	*to = allowed[0]
+	return &format{to: to, allowed: allowed}
+}
+
+func (f *format) String() string { return *f.to }
+func (f *format) Type() string   { return "FORMAT" }
+
+func (f *format) Set(text string) error {
+	if !slices.Contains(f.allowed, text) {
+		return fmt.Errorf("%q is none of %s", text, strings.Join(f.allowed, ", "))
+	}
+	*f.to = text
+	return nil
+}

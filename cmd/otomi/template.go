@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/redkubes/otomi/pkg/pipeline"
+	"github.com/redkubes/otomi/pkg/report"
+)
+
+const templateHelp = `Render the manifests of a cluster, runlevel by runlevel, without reaching it.
+
+The values are validated first. Secrets print as (secret) unless --reveal is given: with
+it the output can be piped to kubectl.
+
+  otomi template -c aws/demo
+  otomi template -c aws/demo -l name=alpha-web --include-crds`
+
+type templateOptions struct {
+	target       targetOptions
+	selection    selectOptions
+	capabilities capabilityOptions
+	includeCRDs  bool
+	skipTests    bool
+	noHooks      bool
+	reveal       bool
+	output       string
+}
+
+func newTemplate(a *app) *cobra.Command {
+	var o templateOptions
+	cmd := &cobra.Command{
+		Use:   "template",
+		Short: "render the manifests of a cluster",
+		Long:  templateHelp,
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return runTemplate(cmd.Context(), a, o) },
+	}
+	o.target.flags(cmd.Flags())
+	o.selection.flags(cmd.Flags())
+	o.capabilities.flags(cmd.Flags())
+	cmd.Flags().BoolVar(&o.includeCRDs, "include-crds", false, "print the objects of crds/ folders too")
+	cmd.Flags().BoolVar(&o.skipTests, "skip-tests", false, "leave out test hooks")
+	cmd.Flags().BoolVar(&o.noHooks, "no-hooks", false, "leave out all hooks")
+	cmd.Flags().BoolVar(&o.reveal, "reveal", false, "print secrets in clear")
+	cmd.Flags().VarP(formatFlag(&o.output, "yaml", "json"), "output", "o", "format: yaml or json")
+	return cmd
+}
+
+func runTemplate(ctx context.Context, a *app, o templateOptions) error {
+	platform, clusters, err := a.open(ctx, o.target)
+	if err != nil {
+		return err
+	}
+	defer platform.Close()
+	if o.reveal {
+		a.report.Reveal()
+	}
+	var rendered []report.Rendered
+	for _, c := range clusters {
+		stage, err := a.evaluate(ctx, platform, c, o.selection)
+		if err != nil {
+			return err
+		}
+		releases, diags, err := platform.Render(ctx, stage, pipeline.Capabilities{
+			KubeVersion: o.capabilities.kubeVersion, APIVersions: o.capabilities.apiVersions,
+		})
+		if err != nil {
+			return err
+		}
+		if err := a.reported(diags, platform.Sources()); err != nil {
+			return err
+		}
+		rendered = append(rendered, report.Rendered{Cluster: c.ID, Releases: releases})
+	}
+	return a.report.Manifests(rendered, report.ManifestOptions{
+		Format: o.output, IncludeCRDs: o.includeCRDs, SkipTests: o.skipTests, NoHooks: o.noHooks,
+	})
+}
+
+// evaluate validates the values of a cluster and evaluates its runlevels. Diagnostics have been shown when it returns.
+// No release that matches the selectors ends the command with its own exit code, unless that is allowed.
+func (a *app) evaluate(ctx context.Context, platform *pipeline.Platform, c pipeline.Cluster, s selectOptions) (pipeline.Stage, error) {
+	values, diags, err := platform.Validate(ctx, c)
+	if err != nil {
+		return pipeline.Stage{}, err
+	}
+	a.report.Hide(values.Secrets)
+	if err := a.reported(diags, platform.Sources()); err != nil {
+		return pipeline.Stage{}, err
+	}
+	stage, diags := platform.Evaluate(ctx, values, s.selectors)
+	if err := a.reported(diags, platform.Sources()); err != nil {
+		return pipeline.Stage{}, err
+	}
+	if stage.Empty() && len(s.selectors) > 0 && !s.allowNoMatch {
+		a.report.Talk("no release matches the selectors; `otomi list` shows the releases with their labels")
+		return pipeline.Stage{}, exit(exitNoMatch)
+	}
+	return stage, nil
+}

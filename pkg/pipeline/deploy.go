@@ -1,0 +1,156 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/redkubes/otomi/pkg/apply"
+	"github.com/redkubes/otomi/pkg/cluster"
+	"github.com/redkubes/otomi/pkg/diag"
+	"github.com/redkubes/otomi/pkg/diff"
+	"github.com/redkubes/otomi/pkg/manifest"
+	"github.com/redkubes/otomi/pkg/render"
+	"github.com/redkubes/otomi/pkg/runlevel"
+)
+
+// The types that a deployment is spoken of in, for those who do not know the stages.
+type (
+	// Client is a cluster that was reached.
+	Client = cluster.Client
+	// Plan is what applying would do to one cluster.
+	Plan = diff.Plan
+	// ApplyOptions say how a run goes.
+	ApplyOptions = apply.Options
+	// Event is one thing that happened in a run.
+	Event = apply.Event
+)
+
+// Connection says how clusters are reached.
+type Connection struct {
+	// Kubeconfig are the files to read, the first that has an entry winning, as kubectl merges them.
+	Kubeconfig []string
+	// Context beats the registry's kubeContext.
+	Context string
+	// RefuseCurrent forbids falling through to the kubeconfig's current context.
+	RefuseCurrent bool
+	// InCluster says that the program runs in a cluster, whose service account is used where no context is named.
+	InCluster bool
+	UserAgent string
+}
+
+// ErrNoContext says that nothing names the context of a cluster, and that the current one may not be taken.
+var ErrNoContext = errors.New("nothing names the cluster's context, and under CI the current one is never taken; name it with --kube-context or as kubeContext in env/clusters.yaml")
+
+// Connect reaches a cluster: by the context that was asked for, else the registry's, else in-cluster, else the current
+// one of the kubeconfig.
+func Connect(ctx context.Context, c Cluster, o Connection) (*Client, error) {
+	options := cluster.Options{Kubeconfig: o.Kubeconfig, Context: o.Context, UserAgent: o.UserAgent}
+	if options.Context == "" {
+		options.Context = c.KubeContext
+	}
+	if options.Context == "" {
+		switch {
+		case o.InCluster:
+			options.InCluster = true
+		case o.RefuseCurrent:
+			return nil, ErrNoContext
+		}
+	}
+	return cluster.Connect(ctx, options)
+}
+
+// DiffOptions change how a stage is compared with its cluster. The zero value is the careful one.
+type DiffOptions struct {
+	Capabilities Capabilities
+	// TakeOwnership allows objects that are there and belong to no release.
+	TakeOwnership bool
+	// Force allows objects to be replaced that can't be changed in place.
+	Force bool
+}
+
+// Diff compares a stage with its cluster: every release is rendered with the capabilities of the cluster, and those that
+// differ are rehearsed on it. Nothing is written.
+func (p *Platform) Diff(ctx context.Context, stage Stage, client *Client, o DiffOptions) (Plan, diag.Diagnostics, error) {
+	caps, err := clusterCapabilities(ctx, client, o.Capabilities)
+	if err != nil {
+		return Plan{}, nil, err
+	}
+	set, diags, err := p.newRenderSet(ctx, stage)
+	if err != nil || diags.HasErrors() {
+		return Plan{}, diags, err
+	}
+	more, err := set.settle(ctx, caps)
+	diags = append(diags, more...)
+	if err != nil || diags.HasErrors() {
+		return Plan{}, diags, err
+	}
+	plan, more, err := diff.Compare(ctx, diff.Input{
+		Cluster: stage.Values.Cluster.ID,
+		Context: client.Context(),
+		Levels:  stage.Levels,
+		Render: func(ctx context.Context, r runlevel.Release, revision int, upgrade bool) (diff.Rendered, diag.Diagnostics, error) {
+			release, diags, err := set.render(ctx, r, revision, upgrade)
+			return diff.Rendered{Release: release, Digest: render.Digest(release)}, diags, err
+		},
+	}, client, diff.Options{TakeOwnership: o.TakeOwnership, Force: o.Force})
+	return plan, append(diags, more...), err
+}
+
+// clusterCapabilities are what charts see of a cluster that was asked.
+func clusterCapabilities(ctx context.Context, client *Client, o Capabilities) (render.Capabilities, error) {
+	versions, err := client.APIVersions(ctx)
+	if err != nil {
+		return render.Capabilities{}, fmt.Errorf("asking the cluster for its API versions: %w", err)
+	}
+	caps := render.Capabilities{KubeVersion: o.KubeVersion, APIVersions: slices.Concat(versions, o.APIVersions)}
+	if caps.KubeVersion == "" {
+		if caps.KubeVersion, err = client.Version(ctx); err != nil {
+			return render.Capabilities{}, fmt.Errorf("asking the cluster for its version: %w", err)
+		}
+	}
+	return caps, nil
+}
+
+// Teardown plans the uninstallation of every release of a stage that is there, in reverse order.
+func (p *Platform) Teardown(ctx context.Context, stage Stage, client *Client, deleteNamespaces bool) (Plan, error) {
+	return diff.Teardown(ctx, diff.Input{
+		Cluster: stage.Values.Cluster.ID, Context: client.Context(), Levels: stage.Levels,
+	}, client, diff.Options{DeleteNamespaces: deleteNamespaces})
+}
+
+// Apply carries out a plan.
+func Apply(ctx context.Context, plan Plan, client *Client, o ApplyOptions) (apply.Result, error) {
+	return apply.Run(ctx, plan, client, o)
+}
+
+// ReleaseStatus is what a cluster knows of one release of a stage.
+type ReleaseStatus struct {
+	Release runlevel.Release
+	// Status is the state of the newest record, in Helm's words, or "" where there is none.
+	Status   string
+	Revision int
+}
+
+// Status reads what the cluster's records say of the releases of a stage, in the order they are applied.
+func (p *Platform) Status(ctx context.Context, stage Stage, client *Client) ([]ReleaseStatus, error) {
+	records, err := client.Records(ctx)
+	if err != nil {
+		return nil, err
+	}
+	newest := map[string]ReleaseStatus{}
+	for _, r := range records {
+		key := manifest.Key(r.Namespace, r.Name)
+		if known := newest[key]; r.Revision > known.Revision {
+			newest[key] = ReleaseStatus{Status: string(r.Status), Revision: r.Revision}
+		}
+	}
+	var out []ReleaseStatus
+	for _, release := range stage.releases() {
+		status := newest[release.Key()]
+		status.Release = release
+		out = append(out, status)
+	}
+	return out, nil
+}

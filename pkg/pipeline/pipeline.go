@@ -1,0 +1,272 @@
+// Package pipeline joins the stages: it alone knows what comes after what.
+//
+// Each method of Platform carries the user's input one or more stages further. The package decides nothing that a stage
+// could decide, prints nothing and reads no environment.
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/redkubes/otomi/pkg/chart"
+	"github.com/redkubes/otomi/pkg/diag"
+	"github.com/redkubes/otomi/pkg/layer"
+	"github.com/redkubes/otomi/pkg/merge"
+	"github.com/redkubes/otomi/pkg/render"
+	"github.com/redkubes/otomi/pkg/runlevel"
+	"github.com/redkubes/otomi/pkg/schema"
+	"github.com/redkubes/otomi/pkg/source"
+	"github.com/redkubes/otomi/pkg/value"
+)
+
+// The files of a stack, by the design's layout.
+const (
+	schemaFile   = "schema/values.schema.yaml"
+	schemaJSON   = "schema/values.schema.json"
+	defaultsFile = "schema/defaults.yaml"
+	runlevelDir  = "runlevels"
+)
+
+// Options say what to open.
+type Options struct {
+	// Dir is the directory to start from: the values repository is the nearest one at or above it.
+	Dir string
+	// Repo names the values repository itself, seen from Dir; then nothing is searched.
+	Repo string
+	// Builtin is the stack that the binary carries.
+	Builtin source.Tree
+	// Version is that of this otomi, for what otomi.yaml requires.
+	Version string
+}
+
+// Platform is a values repository with its stack: what every verb starts from.
+type Platform struct {
+	repository *layer.Repository
+	stack      source.Tree
+	schema     *schema.Schema
+	files      []runlevel.File
+	charts     *chart.Store
+	renderer   *render.Renderer
+	closers    []io.Closer
+	sources    diag.Sources
+}
+
+// Open finds and reads the values repository, its stack and the stack's schema. The diagnostics tell of mistakes in any
+// of them; with errors among them the platform is nil.
+func Open(ctx context.Context, o Options) (_ *Platform, diags diag.Diagnostics, err error) {
+	p := &Platform{renderer: render.New(), sources: diag.Sources{}}
+	defer func() {
+		if err != nil || diags.HasErrors() {
+			err = errors.Join(err, p.Close())
+		}
+	}()
+
+	root, diags, err := locate(o)
+	if err != nil || diags.HasErrors() {
+		return nil, diags, err
+	}
+	tree, closer, err := source.Open(root, shownPrefix(o.Dir, root))
+	if err != nil {
+		return nil, nil, err
+	}
+	p.closers = append(p.closers, closer)
+	repository, diags, err := layer.OpenRepository(tree)
+	if err != nil || diags.HasErrors() {
+		if repository != nil {
+			maps.Copy(p.sources, repository.Sources())
+		}
+		return p, diags, err
+	}
+	p.repository = repository
+	if diags = append(diags, repository.Supports(o.Version)...); diags.HasErrors() {
+		return p, diags, nil
+	}
+
+	p.stack = o.Builtin
+	if name, at := repository.Stack(); name != "builtin" {
+		if strings.Contains(name, "://") {
+			return p, append(diags, diag.Diagnostic{
+				Severity: diag.Error, Code: diag.RepoWrongType, Path: "stack", Range: at,
+				Detail: "a stack from git is for a later version of otomi. Name a directory, or `builtin`.",
+			}), nil
+		}
+		dir := name
+		if !filepath.IsAbs(dir) {
+			dir = filepath.Join(root, name)
+		}
+		stack, closer, err := source.Open(dir, shownPrefix(o.Dir, dir))
+		if err != nil {
+			return p, diags, err
+		}
+		p.closers = append(p.closers, closer)
+		p.stack = stack
+	}
+	more, err := p.readStack()
+	return p, append(diags, more...), err
+}
+
+// readStack compiles the schema and lists the runlevels and charts.
+func (p *Platform) readStack() (diag.Diagnostics, error) {
+	name := schemaFile
+	if _, err := fs.Stat(p.stack.FS, schemaFile); errors.Is(err, fs.ErrNotExist) {
+		name = schemaJSON
+	}
+	compiled, diags, err := schema.Compile(p.stack, name)
+	if err != nil {
+		return diags, err
+	}
+	p.schema = compiled
+	files, more, err := runlevel.Files(p.stack, runlevelDir)
+	p.files = files
+	p.charts = chart.NewStore(p.stack)
+	return append(diags, more...), err
+}
+
+// Close releases the directories that are held open.
+func (p *Platform) Close() error {
+	var errs []error
+	for _, c := range p.closers {
+		errs = append(errs, c.Close())
+	}
+	p.closers = nil
+	return errors.Join(errs...)
+}
+
+// Sources returns the texts of all files read so far, so that diagnostics can be shown with their lines.
+func (p *Platform) Sources() diag.Sources {
+	if p == nil {
+		return nil
+	}
+	all := maps.Clone(p.sources)
+	if p.repository != nil {
+		maps.Copy(all, p.repository.Sources())
+	}
+	if p.schema != nil {
+		maps.Copy(all, p.schema.Sources())
+	}
+	maps.Copy(all, p.renderer.Sources())
+	for _, f := range p.files {
+		all[f.Display] = f.Text
+	}
+	return all
+}
+
+// Clusters returns the clusters a command works on: the one named, or with all the whole registry in its order.
+func (p *Platform) Clusters(id string, all bool) ([]layer.Cluster, diag.Diagnostics) {
+	if all {
+		return p.repository.Clusters(), nil
+	}
+	c, diags := p.repository.Cluster(id)
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	return []layer.Cluster{c}, diags
+}
+
+// Values are the compiled values of one cluster.
+type Values struct {
+	Cluster layer.Cluster
+	// Root is the merged tree with the schema's defaults.
+	Root *value.Node
+	// Masked is Root with every secret leaf replaced.
+	Masked *value.Node
+	// Secrets are the secret strings of the tree, for the redactor.
+	Secrets []string
+}
+
+// Compile merges the layers of a cluster and fills in the schema's defaults. It does not validate.
+func (p *Platform) Compile(_ context.Context, c layer.Cluster) (Values, diag.Diagnostics, error) {
+	layers, diags, err := p.repository.Layers(c, layer.Options{Stack: p.stack, DefaultsPath: defaultsFile})
+	if err != nil || diags.HasErrors() {
+		return Values{}, diags, err
+	}
+	merged, more := merge.Fold(layers, merge.Options{Lists: p.schema.Lists})
+	diags = append(diags, more...)
+	if diags.HasErrors() {
+		return Values{}, diags, nil
+	}
+	root := p.schema.Fill(merged)
+	return Values{
+		Cluster: c,
+		Root:    root,
+		Masked:  p.schema.Mask(root),
+		Secrets: p.schema.SecretTexts(root),
+	}, diags, nil
+}
+
+// Validate compiles the values of a cluster and checks them against the stack's schema.
+func (p *Platform) Validate(ctx context.Context, c layer.Cluster) (Values, diag.Diagnostics, error) {
+	values, diags, err := p.Compile(ctx, c)
+	if err != nil || diags.HasErrors() {
+		return values, diags, err
+	}
+	return values, append(diags, p.schema.Validate(values.Root)...), nil
+}
+
+// EditorSchema returns the schema that an editor checks single files with.
+func (p *Platform) EditorSchema() ([]byte, error) { return p.schema.Editor() }
+
+// BuiltinEditorSchema returns the editor's schema of a stack without opening a values repository.
+func BuiltinEditorSchema(stack source.Tree) ([]byte, error) {
+	compiled, diags, err := schema.Compile(stack, schemaFile)
+	if err != nil {
+		return nil, err
+	}
+	if diags.HasErrors() {
+		return nil, errors.New("the stack's schema has errors")
+	}
+	return compiled.Editor()
+}
+
+// locate finds the directory of the values repository.
+func locate(o Options) (string, diag.Diagnostics, error) {
+	start := o.Dir
+	if o.Repo != "" {
+		start = o.Repo
+		if !filepath.IsAbs(start) {
+			start = filepath.Join(o.Dir, o.Repo)
+		}
+	}
+	root, found, err := source.Find(start)
+	if err != nil {
+		return "", nil, err
+	}
+	if !found || o.Repo != "" && filepath.Clean(root) != filepath.Clean(start) {
+		detail := "neither this directory nor one above it has an otomi.yaml or an env folder. Go to your values repository, name it with --repo DIR, or make one: otomi bootstrap DIR."
+		if o.Repo != "" {
+			detail = "--repo " + o.Repo + ": the directory has neither an otomi.yaml nor an env folder. Name a values repository, or make one: otomi bootstrap " + o.Repo + "."
+		}
+		return "", diag.Diagnostics{{Severity: diag.Error, Code: diag.RepoMissing, Detail: detail}}, nil
+	}
+	return root, nil, nil
+}
+
+// shownPrefix is what the names of files of dir begin with when they are shown to a user who is in base.
+func shownPrefix(base, dir string) string {
+	rel, err := filepath.Rel(base, dir)
+	if err != nil {
+		rel = dir
+	}
+	if rel == "." {
+		return ""
+	}
+	return filepath.ToSlash(rel) + "/"
+}
+
+// each calls work for every index below n, at most as many at once as there are processors, and returns the first error.
+func each(ctx context.Context, n int, work func(ctx context.Context, i int) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range n {
+		group.Go(func() error { return work(ctx, i) })
+	}
+	return group.Wait()
+}

@@ -1,0 +1,239 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/aymanbagabas/go-udiff"
+
+	"github.com/redkubes/otomi/pkg/diff"
+	"github.com/redkubes/otomi/pkg/manifest"
+	"github.com/redkubes/otomi/pkg/yaml"
+)
+
+// Plans shows what applying would do: per runlevel, release and object, each object as a unified diff from what is live
+// to what is wanted. What is unchanged is only counted, on the talk's side.
+func (r *Reporter) Plans(plans []diff.Plan, format string) error {
+	if format == "json" {
+		if plans == nil {
+			plans = []diff.Plan{}
+		}
+		return r.JSON(struct {
+			FormatVersion int         `json:"formatVersion"`
+			Plans         []diff.Plan `json:"plans"`
+		}{FormatVersion, plans})
+	}
+	for _, plan := range plans {
+		if len(plans) > 1 && !plan.Empty() {
+			if err := r.Product("# cluster: " + plan.Cluster + "\n"); err != nil {
+				return err
+			}
+		}
+		for _, level := range plan.Levels {
+			text, err := r.planned(level)
+			if err != nil {
+				return err
+			}
+			if err := r.Product(text); err != nil {
+				return err
+			}
+		}
+		r.Talk("%s", Summary(plan))
+	}
+	return nil
+}
+
+// Summary counts a plan in one line.
+func Summary(plan diff.Plan) string {
+	where := plan.Context
+	if plan.Cluster != "" {
+		where = plan.Cluster
+	}
+	counts := plan.Counts()
+	var parts []string
+	for _, part := range []struct {
+		n    int
+		what string
+	}{{counts.Install, "install"}, {counts.Upgrade, "upgrade"}, {counts.Uninstall, "uninstall"}} {
+		if part.n > 0 {
+			parts = append(parts, fmt.Sprintf("%s to %s", plural(part.n, "release"), part.what))
+		}
+	}
+	var objects []string
+	for _, action := range []diff.Action{diff.Create, diff.Update, diff.Replace, diff.Adopt, diff.Delete, diff.Unknown} {
+		if n := counts.Objects[action]; n > 0 {
+			objects = append(objects, fmt.Sprintf("%d to %s", n, action))
+		}
+	}
+	if len(parts) == 0 && counts.Invalid == 0 {
+		return fmt.Sprintf("%s: no changes (%s)", where, plural(counts.Unchanged, "release"))
+	}
+	text := where + ": " + strings.Join(parts, ", ")
+	if len(objects) > 0 {
+		text += "; objects: " + strings.Join(objects, ", ")
+	}
+	if counts.Unchanged > 0 {
+		text += fmt.Sprintf("; %s unchanged", plural(counts.Unchanged, "release"))
+	}
+	if counts.Invalid > 0 {
+		text += fmt.Sprintf("; %s can't be applied", plural(counts.Invalid, "release"))
+	}
+	return text
+}
+
+// planned writes the changes of one runlevel; one without any is left out.
+func (r *Reporter) planned(level diff.Level) (string, error) {
+	var b strings.Builder
+	for _, release := range level.Releases {
+		if release.Action == diff.Same && len(release.Problems()) == 0 {
+			continue
+		}
+		if b.Len() == 0 {
+			fmt.Fprintf(&b, "%s\n", r.paint(bold, "runlevel "+level.Name))
+		}
+		head := fmt.Sprintf("%s %s %s", sign(release.Action), release.Action, release.Key())
+		if release.Chart != "" {
+			head += " " + release.Chart
+		}
+		if release.Revision > 0 && release.Action != diff.Uninstall {
+			head += fmt.Sprintf(", revision %d", release.Revision)
+		}
+		if release.Reason != "" {
+			head += ": " + release.Reason
+		}
+		fmt.Fprintf(&b, "%s\n", r.paint(signColour(release.Action), head))
+		if release.Invalid != "" {
+			fmt.Fprintf(&b, "  %s\n", r.paint(red, "! "+release.Invalid))
+		}
+		for _, change := range release.Objects {
+			text, err := r.changed(change)
+			if err != nil {
+				return "", err
+			}
+			b.WriteString(text)
+		}
+		for _, hook := range release.Hooks {
+			fmt.Fprintf(&b, "  %s\n", r.paint(cyan, "* hook "+hook.ID.String()+" at "+join(hook.Events)+sourceNote(hook.Source)))
+		}
+	}
+	return b.String(), nil
+}
+
+// changed writes one change: a line, and the unified diff below it.
+func (r *Reporter) changed(c diff.Change) (string, error) {
+	if c.Action == diff.Unchanged && c.Invalid == "" {
+		return "", nil
+	}
+	var b strings.Builder
+	line := fmt.Sprintf("%s %s %s%s", objectSign(c.Action), c.Action, c.ID, sourceNote(c.Source))
+	if c.Reason != "" {
+		line += ": " + c.Reason
+	}
+	fmt.Fprintf(&b, "  %s\n", r.paint(objectColour(c.Action), line))
+	if c.Invalid != "" {
+		fmt.Fprintf(&b, "    %s\n", r.paint(red, "! "+c.Invalid))
+	}
+	before, err := document(c.Before)
+	if err != nil {
+		return "", err
+	}
+	after, err := document(c.After)
+	if err != nil {
+		return "", err
+	}
+	if before == after {
+		return b.String(), nil
+	}
+	for line := range strings.Lines(udiff.Unified("live "+c.ID.String(), "wanted "+c.ID.String(), before, after)) {
+		line = strings.TrimSuffix(line, "\n")
+		colour := ""
+		switch {
+		case strings.HasPrefix(line, "+++"), strings.HasPrefix(line, "---"):
+			colour = bold
+		case strings.HasPrefix(line, "@@"):
+			colour = cyan
+		case strings.HasPrefix(line, "+"):
+			colour = green
+		case strings.HasPrefix(line, "-"):
+			colour = red
+		}
+		if colour != "" {
+			line = r.paint(colour, line)
+		}
+		b.WriteString(line + "\n")
+	}
+	return b.String(), nil
+}
+
+// document writes an object as YAML, and nothing as nothing.
+func document(data map[string]any) (string, error) {
+	if data == nil {
+		return "", nil
+	}
+	body, err := yaml.Marshal(data)
+	if err != nil {
+		return "", fmt.Errorf("writing an object: %w", err)
+	}
+	return string(body), nil
+}
+
+func sourceNote(source string) string {
+	if source == "" {
+		return ""
+	}
+	return " (" + source + ")"
+}
+
+func join(events []manifest.Event) string {
+	words := make([]string, len(events))
+	for i, e := range events {
+		words[i] = string(e)
+	}
+	return strings.Join(words, ", ")
+}
+
+func sign(a diff.ReleaseAction) string {
+	switch a {
+	case diff.Install:
+		return "+"
+	case diff.Uninstall:
+		return "-"
+	case diff.Upgrade:
+		return "~"
+	}
+	return "!"
+}
+
+func signColour(a diff.ReleaseAction) string {
+	switch a {
+	case diff.Install:
+		return green
+	case diff.Uninstall:
+		return red
+	}
+	return yellow
+}
+
+func objectSign(a diff.Action) string {
+	switch a {
+	case diff.Create:
+		return "+"
+	case diff.Delete:
+		return "-"
+	case diff.Replace:
+		return "±"
+	case diff.Unknown:
+		return "?"
+	}
+	return "~"
+}
+
+func objectColour(a diff.Action) string {
+	switch a {
+	case diff.Create:
+		return green
+	case diff.Delete, diff.Replace, diff.Unknown:
+		return red
+	}
+	return yellow
+}
