@@ -1,0 +1,60 @@
+# otomi: `make help` lists the targets. Each does all of its set-up itself.
+
+SHELL := /bin/sh
+GO ?= go
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+GOFLAGS_BUILD := -ldflags "-X main.version=$(VERSION)"
+TIMEOUT ?= 20m
+
+.PHONY: help build test race lint check demo bench update clean deps playground helm fuzz
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: deps ## build bin/otomi
+	$(GO) build $(GOFLAGS_BUILD) -o bin/otomi ./cmd/otomi
+
+test: deps playground helm ## every test: unit, scripts, end to end on a real control plane (the race detector is on)
+	OTOMI_PLAYGROUND="$$(sh cmd/playground/build)" OTOMI_HELM="$(CURDIR)/bin/helm" \
+		$(GO) test -race -timeout $(TIMEOUT) ./...
+	cd cmd/playground && CGO_ENABLED=0 GOFLAGS=-buildvcs=false $(GO) test -timeout $(TIMEOUT) ./e2e
+
+race: test ## the same as test: it always runs with the race detector
+
+lint: deps ## gofmt, go vet, and go.mod in order
+	@out="$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go'))"; test -z "$$out" || { echo "gofmt would change:"; echo "$$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) mod tidy -diff
+	$(GO) mod verify >/dev/null
+
+check: lint ## lint, and goldens that are as the code writes them
+	OTOMI_UPDATE=1 $(GO) test -count=1 -run 'TestScript|Golden' ./cmd/otomi ./pkg/... >/dev/null
+	git diff --exit-code -- testdata pkg
+
+demo: build playground ## the whole product in two minutes, on a real control plane on this machine
+	@PLAYGROUND="$$(sh cmd/playground/build)" OTOMI="$(CURDIR)/bin/otomi" sh testdata/demo.sh
+
+bench: build playground helm ## the figures of docs/performance.md
+	OTOMI_PLAYGROUND="$$(sh cmd/playground/build)" OTOMI_BIN="$(CURDIR)/bin/otomi" OTOMI_HELM="$(CURDIR)/bin/helm" \
+		$(GO) test -run '^$$' -bench . -benchmem -benchtime $${BENCHTIME:-2s} ./cmd/otomi ./pkg/...
+
+fuzz: deps ## each fuzz target for a minute
+	@for target in $$(grep -rhoE '^func Fuzz[A-Za-z]+' --include='*_test.go' pkg | awk '{print $$2}'); do \
+		dir="$$(dirname "$$(grep -rlE "^func $$target\(" --include='*_test.go' pkg)")"; \
+		echo "$$target in $$dir"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $${FUZZTIME:-60s} "./$$dir" || exit 1; \
+	done
+
+update: deps ## rewrite the goldens
+	OTOMI_UPDATE=1 $(GO) test -count=1 -run 'TestScript|Golden' ./cmd/otomi ./pkg/...
+
+playground: deps ## build the control plane once and cache it (about 5 minutes the first time)
+	@sh cmd/playground/build >/dev/null
+
+helm: deps # the helm CLI of the version that go.mod names, for the tests
+	@test bin/helm -nt go.mod || { echo "building helm (for the tests)" >&2; $(GO) build -o bin/helm helm.sh/helm/v3/cmd/helm; }
+
+clean: ## remove what make built here (the cached control plane stays: see cmd/playground/build)
+	rm -rf bin dist
+
+deps: # install what is missing on Debian, name it elsewhere
+	@sh .ci/deps
