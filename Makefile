@@ -14,10 +14,13 @@ help: ## list the targets
 build: deps ## build bin/otomi
 	$(GO) build $(GOFLAGS_BUILD) -o bin/otomi ./cmd/otomi
 
-test: deps playground helm ## every test: unit, scripts, end to end on a real control plane (the race detector is on)
+test: build playground helm ## every test: unit, scripts, end to end on a real control plane (the race detector is on)
 	OTOMI_PLAYGROUND="$$(sh cmd/playground/build)" OTOMI_HELM="$(CURDIR)/bin/helm" \
 		$(GO) test -race -timeout $(TIMEOUT) ./...
 	cd cmd/playground && CGO_ENABLED=0 GOFLAGS=-buildvcs=false $(GO) test -timeout $(TIMEOUT) ./e2e
+	@echo "the demo, from beginning to end (its output goes to dist/demo-test.log)"
+	@mkdir -p dist; PLAYGROUND="$$(sh cmd/playground/build)" OTOMI="$(CURDIR)/bin/otomi" DEMO_DIR=dist/demo-test DEMO_STOP=1 \
+		sh testdata/demo.sh >dist/demo-test.log 2>&1 || { cat dist/demo-test.log; exit 1; }
 
 race: test ## the same as test: it always runs with the race detector
 

@@ -33,7 +33,9 @@ func TestNewNamesWhatIsMissing(t *testing.T) {
 
 func TestSortedKeepsTheOrderWithinAKind(t *testing.T) {
 	t.Parallel()
-	object := func(kind, name string) manifest.Object { return manifest.Object{ID: manifest.ID{Kind: kind, Name: name}} }
+	object := func(kind, name string) manifest.Object {
+		return manifest.Object{ID: manifest.ID{Kind: kind, Name: name}}
+	}
 	var got []string
 	in := []manifest.Object{object("Widget", "w"), object("Service", "b"), object("Alpha", "a"), object("Service", "a"), object("Namespace", "n")}
 	for _, o := range manifest.Sorted(in) {
