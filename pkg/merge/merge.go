@@ -156,10 +156,10 @@ func (f *fold) check(path value.Path, entries []entry) {
 		if weaker != nil && (weaker.node.Kind == value.Map) != (e.node.Kind == value.Map) {
 			f.diags = append(f.diags, diag.Diagnostic{
 				Severity: diag.Error, Code: diag.ValuesTypeConflict, Path: path.String(), Range: e.place(), Secret: e.secret || weaker.secret,
-				Detail: fmt.Sprintf("here stands a %s, and in %s a %s: they cannot be merged. "+
+				Detail: fmt.Sprintf("the types conflict: %s here, and in %s %s. They cannot be merged. "+
 					"Give both the same type, or set the weaker one to null in a layer between them.",
 					e.node.Kind, cmp.Or(weaker.node.Origin.Range.File, weaker.node.Origin.Layer), weaker.node.Kind),
-				Notes: []diag.Note{{Message: fmt.Sprintf("a %s here", weaker.node.Kind), Range: weaker.place()}},
+				Notes: []diag.Note{{Message: string(weaker.node.Kind)+" here", Range: weaker.place()}},
 			})
 		}
 		weaker = e
