@@ -1,6 +1,7 @@
 package runlevels_test
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"slices"
@@ -98,6 +99,16 @@ func TestReleasesOfTeamsAndServices(t *testing.T) {
 		"id": "aws/demo", "provider": "aws", "name": "demo", "domain": "demo.aws.example.com",
 	}, release(t, levels, "platform/platform").Values["cluster"])
 	require.Equal(t, []string{"platform/platform"}, release(t, levels, "platform/portal").Needs)
+}
+
+// An object that asks to be kept stays also where the user asks for it to go.
+func TestDestroyDeletedNoNamespaceOfTheStack(t *testing.T) {
+	t.Parallel()
+	for _, level := range evaluate(t, example) {
+		for _, r := range level.Releases {
+			require.NotContains(t, fmt.Sprint(r.Values), "helm.sh/resource-policy", r.Key())
+		}
+	}
 }
 
 // With -l team=NAME a team is whole: its namespace, its quota, its services.

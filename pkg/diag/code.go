@@ -23,6 +23,7 @@ const (
 	RepoWrongType      Code = "repository/wrong-type"
 	RepoVersion        Code = "repository/version"
 	RepoMissing        Code = "repository/missing"
+	StackMissing       Code = "repository/missing-stack"
 	RepoBadPattern     Code = "repository/bad-pattern"
 	RepoUnreadable     Code = "repository/unreadable-file"
 	ClusterUnknown     Code = "cluster/unknown"
@@ -44,11 +45,25 @@ const (
 	ValuesInvalid         Code = "values/invalid"
 	ValuesFloatNotation   Code = "values/float-notation"
 	ValuesDeprecated      Code = "values/deprecated"
+	ValuesFlag            Code = "values/malformed-flag"
+	ValuesNoPath          Code = "values/unknown-path"
 	SecretEncrypted       Code = "secret/encrypted"
 	SchemaInvalid         Code = "schema/invalid"
 	SchemaMissing         Code = "schema/missing"
 	SchemaBadPattern      Code = "schema/bad-pattern"
 	SchemaUnresolvableRef Code = "schema/unresolvable-ref"
+	SchemaWrongType       Code = "schema/wrong-type"
+	SchemaUnknownKeyword  Code = "schema/unknown-keyword"
+	SchemaOtherDraft      Code = "schema/other-draft"
+	SchemaIgnoredKeyword  Code = "schema/ignored-keyword"
+	SchemaMisplaced       Code = "schema/misplaced-keyword"
+	SchemaImpossible      Code = "schema/impossible"
+	SchemaUnfitValue      Code = "schema/unfit-value"
+	SchemaBudget          Code = "schema/budget"
+
+	LintUnusedKey      Code = "lint/unused-key"
+	LintRedundantValue Code = "lint/redundant-value"
+	LintCouldMoveUp    Code = "lint/could-move-up"
 
 	TemplateSyntax    Code = "template/syntax"
 	TemplateExecution Code = "template/execution"
@@ -67,6 +82,7 @@ const (
 	RunlevelNeedAbsent  Code = "runlevel/need-not-installed"
 	RunlevelUnsupported Code = "runlevel/unsupported"
 	RunlevelNone        Code = "runlevel/none"
+	RunlevelSameName    Code = "runlevel/same-name"
 	SelectorMalformed   Code = "selector/malformed"
 
 	ChartMissing      Code = "chart/missing"
@@ -99,6 +115,7 @@ var summaries = map[Code]string{
 	RepoWrongType:      "wrong type in a repository file",
 	RepoVersion:        "unsupported version",
 	RepoMissing:        "not a values repository",
+	StackMissing:       "no such stack",
 	RepoBadPattern:     "invalid pattern",
 	RepoUnreadable:     "unreadable file",
 	ClusterUnknown:     "unknown cluster",
@@ -120,11 +137,25 @@ var summaries = map[Code]string{
 	ValuesInvalid:         "invalid value",
 	ValuesFloatNotation:   "integer changes its notation",
 	ValuesDeprecated:      "deprecated value",
+	ValuesFlag:            "malformed value of a flag",
+	ValuesNoPath:          "unknown path",
 	SecretEncrypted:       "encrypted file",
 	SchemaInvalid:         "invalid schema",
 	SchemaMissing:         "missing schema",
 	SchemaBadPattern:      "unsupported pattern in the schema",
 	SchemaUnresolvableRef: "unresolvable reference in the schema",
+	SchemaWrongType:       "wrong type of a keyword in the schema",
+	SchemaUnknownKeyword:  "unknown keyword in the schema",
+	SchemaOtherDraft:      "keyword of another draft in the schema",
+	SchemaIgnoredKeyword:  "keyword without effect in the schema",
+	SchemaMisplaced:       "keyword in the wrong place of the schema",
+	SchemaImpossible:      "no value fits the schema here",
+	SchemaUnfitValue:      "value of the schema does not fit it",
+	SchemaBudget:          "schema over its budget",
+
+	LintUnusedKey:      "unused key",
+	LintRedundantValue: "redundant value",
+	LintCouldMoveUp:    "value could move up",
 
 	TemplateSyntax:    "invalid template",
 	TemplateExecution: "template failed",
@@ -143,6 +174,7 @@ var summaries = map[Code]string{
 	RunlevelNeedAbsent:  "needed release is not installed",
 	RunlevelUnsupported: "unsupported key in a runlevel",
 	RunlevelNone:        "no runlevels",
+	RunlevelSameName:    "runlevels of the same name",
 	SelectorMalformed:   "malformed selector",
 
 	ChartMissing:      "chart not found",

@@ -68,6 +68,8 @@ type Diagnostic struct {
 	// Range is the place to change. It may be zero where the problem has none (a flag).
 	Range Range  `json:"range,omitzero"`
 	Notes []Note `json:"notes,omitempty"`
+	// Clusters are those that the problem was found in, in the order they were checked; empty where it is none of a cluster.
+	Clusters []string `json:"clusters,omitempty"`
 	// Secret marks a diagnostic about a secret value: its source line is never shown.
 	Secret bool `json:"-"`
 }

@@ -9,32 +9,78 @@ import (
 	"strings"
 )
 
+// member is a file of the hierarchy.
+type member struct {
+	path  string
+	scope Scope
+}
+
 // hierarchy returns the paths of a cluster's layer files, weakest first.
-func (r *Repository) hierarchy(c Cluster) ([]string, error) {
+func (r *Repository) hierarchy(c Cluster) ([]member, error) {
 	names := strings.NewReplacer("{cloud}", c.Cloud, "{cluster}", c.Name)
 	exclude := make([]string, len(r.settings.exclude))
 	for i, p := range r.settings.exclude {
 		exclude[i] = names.Replace(p)
 	}
 	taken := map[string]bool{registryFile: true, settingsFile: true}
-	var paths []string
+	var members []member
 	for _, pattern := range r.settings.hierarchy {
 		if c.ID == "" && placeholder.MatchString(pattern) {
 			continue
 		}
-		found, err := r.glob(names.Replace(pattern))
+		scope := scopeOf(pattern)
+		found, err := r.matching(names.Replace(pattern), scope)
 		if err != nil {
 			return nil, err
 		}
 		found = slices.DeleteFunc(found, func(p string) bool { return taken[p] || excluded(p, exclude) })
+		slices.SortStableFunc(found, func(a, b string) int { return rank(a) - rank(b) })
 		for _, p := range found {
 			taken[p] = true
+			members = append(members, member{path: p, scope: scope})
 		}
-		plain := slices.DeleteFunc(slices.Clone(found), isSecret)
-		secret := slices.DeleteFunc(found, func(p string) bool { return !isSecret(p) })
-		paths = append(append(paths, plain...), secret...)
 	}
-	return paths, nil
+	return members, nil
+}
+
+// rank puts the secret files of a level behind its plain ones.
+func rank(p string) int {
+	if isSecret(p) {
+		return 1
+	}
+	return 0
+}
+
+// scopeOf says which clusters have the files of a pattern.
+func scopeOf(pattern string) Scope {
+	switch {
+	case strings.Contains(pattern, "{cluster}"):
+		return ""
+	case strings.Contains(pattern, "{cloud}"):
+		return InCloud
+	}
+	return Everywhere
+}
+
+// matching returns the files that a pattern matches; those of several clusters are looked for once.
+func (r *Repository) matching(pattern string, scope Scope) ([]string, error) {
+	if scope == "" {
+		return r.glob(pattern)
+	}
+	r.mu.Lock()
+	found, ok := r.found[pattern]
+	r.mu.Unlock()
+	if ok {
+		return slices.Clone(found), nil
+	}
+	found, err := r.glob(pattern)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	r.found[pattern] = slices.Clone(found)
+	r.mu.Unlock()
+	return found, nil
 }
 
 func excluded(p string, patterns []string) bool {

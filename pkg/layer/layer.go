@@ -23,6 +23,11 @@ import (
 const (
 	Defaults = "defaults"
 	Registry = "registry"
+	// Set and SetString are the flags that set single values; their values have no place.
+	Set       = "--state-values-set"
+	SetString = "--state-values-set-string"
+	// Derived is what the stack computes from the other layers.
+	Derived = "derived"
 )
 
 // The files of a values repository whose names are fixed.
@@ -33,12 +38,26 @@ const (
 
 // Layer is one file of values, parsed. Trees are shared between the clusters of a repository: nobody changes them.
 type Layer struct {
-	// Name is the file's path in the repository, Defaults or Registry.
+	// Name is the file's path in the repository (of --state-values-file as the user wrote it), or one of the names above.
 	Name string
 	// Secret says that the file is one of its level's secrets.* files.
 	Secret bool
-	Root   *value.Node
+	// Flag says that the layer is single values of the command line, which merge by rules of their own.
+	Flag bool
+	// Scope says which clusters have the layer.
+	Scope Scope
+	Root  *value.Node
 }
+
+// Scope says which clusters have a layer. The zero Scope is one cluster alone, as far as is known.
+type Scope string
+
+const (
+	// Everywhere is every cluster.
+	Everywhere Scope = "everywhere"
+	// InCloud is every cluster of one cloud.
+	InCloud Scope = "cloud"
+)
 
 // Options say where the stack's default values are. The zero value means that there are none; neither need the file exist.
 type Options struct {
@@ -53,9 +72,12 @@ type Repository struct {
 	settings settings
 	registry *registry
 
-	mu    sync.Mutex
-	files map[string]*file
-	texts diag.Sources
+	mu     sync.Mutex
+	files  map[string]*file
+	texts  diag.Sources
+	parsed int
+	// found are the files that a pattern matches, of the patterns that several clusters have.
+	found map[string][]string
 }
 
 // file is one layer file, read when it is first wanted.
@@ -69,7 +91,7 @@ type file struct {
 // OpenRepository reads otomi.yaml and the registry of clusters. The repository it returns is nil only with an error; with
 // diagnostics it holds what could be understood.
 func OpenRepository(repo source.Tree) (*Repository, diag.Diagnostics, error) {
-	r := &Repository{tree: repo, files: map[string]*file{}, texts: diag.Sources{}}
+	r := &Repository{tree: repo, files: map[string]*file{}, texts: diag.Sources{}, found: map[string][]string{}}
 	written, diags, err := r.read(repo, settingsFile, settingsFile)
 	if err != nil {
 		return nil, nil, err
@@ -128,7 +150,7 @@ func (r *Repository) Layers(c Cluster, o Options) ([]Layer, diag.Diagnostics, er
 		}
 		diags = append(diags, more...)
 		if root != nil {
-			layers = append(layers, Layer{Name: Defaults, Root: root})
+			layers = append(layers, Layer{Name: Defaults, Scope: Everywhere, Root: root})
 		}
 	}
 	if r.registry != nil && c.ID != "" {
@@ -140,7 +162,8 @@ func (r *Repository) Layers(c Cluster, o Options) ([]Layer, diag.Diagnostics, er
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, p := range paths {
+	for _, f := range paths {
+		p := f.path
 		root, more, err := r.read(r.tree, p, p)
 		if err != nil {
 			return nil, nil, err
@@ -150,7 +173,7 @@ func (r *Repository) Layers(c Cluster, o Options) ([]Layer, diag.Diagnostics, er
 			diags = append(diags, unreadable(r.tree.Display(p), "it is a link to nothing. Replace it by the file."))
 		}
 		if root != nil {
-			layers = append(layers, Layer{Name: p, Secret: isSecret(p), Root: root})
+			layers = append(layers, Layer{Name: p, Secret: isSecret(p), Scope: f.scope, Root: root})
 		}
 	}
 	return layers, diags, nil
@@ -201,16 +224,23 @@ func (r *Repository) parse(tree source.Tree, p, layer string) (*value.Node, diag
 	}
 	r.mu.Lock()
 	r.texts[name] = text
+	r.parsed++
 	r.mu.Unlock()
-	root, diags := yaml.Read(text, yaml.ReadOptions{File: name, Layer: layer, Map: true, Secret: isSecret(p)})
+	root, diags := understand(text, name, layer, "or name it in exclude of otomi.yaml")
+	return root, diags, nil
+}
+
+// understand reads the text of a layer. instead is what else to do about a file that is encrypted.
+func understand(text []byte, name, layer, instead string) (*value.Node, diag.Diagnostics) {
+	root, diags := yaml.Read(text, yaml.ReadOptions{File: name, Layer: layer, Map: true, Secret: isSecret(name)})
 	if field, ok := root.Field("sops"); ok {
 		return nil, append(diags, diag.Diagnostic{
 			Severity: diag.Error, Code: diag.SecretEncrypted, Range: field.KeyRange, Secret: true,
 			Detail: "the file is encrypted with SOPS, and this version of otomi cannot decrypt. Decrypt it for now " +
-				"(sops decrypt --in-place " + p + ") without committing it, or name it in exclude of otomi.yaml.",
-		}), nil
+				"(sops decrypt --in-place " + name + ") without committing it, " + instead + ".",
+		})
 	}
-	return root, diags, nil
+	return root, diags
 }
 
 // reason is an error without the path that the diagnostic shows anyway.

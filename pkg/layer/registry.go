@@ -141,7 +141,7 @@ func (g *registry) cluster(clouds value.Field, cloud string, domain, entry value
 		case "kubeContext":
 			c.KubeContext = stringOf(f, diags)
 		case "k8sVersion":
-			c.K8sVersion = stringOf(f, diags)
+			c.K8sVersion = versionOf(f, diags)
 		case "id", "provider", "name":
 			*diags = append(*diags, problem(diag.RepoWrongType, f.KeyRange,
 				"%s follows from the place of the entry. Remove it; to rename a cluster, rename its key.", f.Key))
@@ -171,11 +171,27 @@ func (g *registry) cluster(clouds value.Field, cloud string, domain, entry value
 		value.Field{Key: "cluster", KeyRange: entry.KeyRange, Value: value.NewMap(origin, append(fields, own...)...)})
 }
 
+// kubeVersion is the form of a version that Helm can show to charts: Kubernetes' own parser wants two numbers or more,
+// without leading zeros, and passes over what a vendor puts behind them.
+var kubeVersion = regexp.MustCompile(`^v?(0|[1-9][0-9]{0,8})(\.(0|[1-9][0-9]{0,8}))+([-+].*)?$`)
+
+// versionOf returns the Kubernetes version of a field.
+func versionOf(f value.Field, diags *diag.Diagnostics) string {
+	version := stringOf(f, diags)
+	if version == "" || kubeVersion.MatchString(version) {
+		return version
+	}
+	d := problem(diag.ValuesFormat, f.Value.Origin.Range, "%q is no version of Kubernetes. Write it like \"1.34\" or \"1.34.2\".", version)
+	d.Path = "cluster.k8sVersion"
+	*diags = append(*diags, d)
+	return ""
+}
+
 // mapOf returns the entries of a field that is a map or nothing.
 func mapOf(f value.Field, diags *diag.Diagnostics) []value.Field {
 	if f.Value.Kind != value.Map && f.Value.Kind != value.Null {
 		*diags = append(*diags, problem(diag.RepoWrongType, f.Value.Origin.Range,
-			"%s is a map, and here stands a %s. Write it as \"key: value\" lines.", f.Key, f.Value.Kind))
+			"%s is a map, and here stands %s. Write it as \"key: value\" lines.", f.Key, f.Value.Kind.WithArticle()))
 	}
 	return f.Value.Fields
 }

@@ -114,10 +114,10 @@ func stringOf(f value.Field, diags *diag.Diagnostics) string {
 		return f.Value.Text()
 	case value.Map, value.List:
 		*diags = append(*diags, problem(diag.RepoWrongType, f.Value.Origin.Range,
-			"%s is a string, and here stands a %s. Write a string.", f.Key, f.Value.Kind))
+			"%s is a string, and here stands %s. Write a string.", f.Key, f.Value.Kind.WithArticle()))
 	default:
 		*diags = append(*diags, problem(diag.RepoWrongType, f.Value.Origin.Range,
-			"%s is a string, and unquoted this is a %s. Write it in quotes.", f.Key, f.Value.Kind))
+			"%s is a string, and unquoted this is %s. Write it in quotes.", f.Key, f.Value.Kind.WithArticle()))
 	}
 	return ""
 }
@@ -131,14 +131,14 @@ func patternsOf(f value.Field, diags *diag.Diagnostics) []string {
 	}
 	if f.Value.Kind != value.List {
 		*diags = append(*diags, problem(diag.RepoWrongType, f.Value.Origin.Range,
-			"%s is a list of file patterns, and here stands a %s. Write each pattern on a line that starts with \"- \".", f.Key, f.Value.Kind))
+			"%s is a list of file patterns, and here stands %s. Write each pattern on a line that starts with \"- \".", f.Key, f.Value.Kind.WithArticle()))
 		return nil
 	}
 	var patterns []string
 	for _, item := range f.Value.Items {
 		if item.Kind != value.String {
 			*diags = append(*diags, problem(diag.RepoWrongType, item.Origin.Range,
-				"a file pattern is a string, and here stands a %s. Write it in quotes.", item.Kind))
+				"a file pattern is a string, and here stands %s. Write it in quotes.", item.Kind.WithArticle()))
 			continue
 		}
 		if why := badPattern(item.Text()); why != "" {

@@ -12,12 +12,17 @@ const (
 	RefusedForbidden RefusalReason = "forbidden"
 	// RefusedNoNamespace: the object's namespace is not there.
 	RefusedNoNamespace RefusalReason = "no-namespace"
+	// RefusedTerminating: the object's namespace is being deleted.
+	RefusedTerminating RefusalReason = "terminating"
 	// RefusedUnknownKind: the cluster does not serve the object's kind in its version.
 	RefusedUnknownKind RefusalReason = "unknown-kind"
+	// RefusedConflict: the object was written since it was read, or is there already.
+	RefusedConflict RefusalReason = "conflict"
 )
 
 // Refusal is the error of a cluster that understood a request about an object and declined it: asking again changes
-// nothing until the object or the cluster does. Message never holds the body of a Secret.
+// nothing until the object or the cluster does. Message never holds the body of a Secret, nor a whole part of
+// any other object.
 type Refusal struct {
 	ID      ID
 	Reason  RefusalReason

@@ -79,4 +79,6 @@ type Record struct {
 	Labels map[string]string
 	// Modified is when the record was last written, to the second, by its writer's clock; zero where it does not say.
 	Modified time.Time
+	// Seen names the state of the record when it was read, as Stored.Seen.
+	Seen string
 }

@@ -15,6 +15,9 @@ type Stored struct {
 	Labels map[string]string
 	// Runs say when and how the hooks last ran, by their place in Hooks. It is empty where none ran.
 	Runs map[int]HookRun
+	// Seen names the state of the record when it was read. A write that has it is refused (RefusedConflict) where the
+	// record was written since; one without it writes over whatever is there.
+	Seen string
 }
 
 // HookRun is the last execution of a hook. Phase has Helm's words: Running, Succeeded, Failed, Unknown.

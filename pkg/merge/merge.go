@@ -8,6 +8,7 @@ package merge
 import (
 	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/imdario/mergo"
 	"github.com/redkubes/otomi/pkg/diag"
@@ -26,6 +27,9 @@ type Options struct {
 // otherwise. A map keeps the order in which its keys first appear, and has the origin of the strongest layer that opens
 // it. Every other value has its own origin and, in Overrides, what it beat. A map against a scalar or a list is an error
 // with both places, and the stronger one stays.
+//
+// A layer of single values from flags merges by helmfile's rules for them: lists too are merged, element by element; a null
+// changes nothing that is there; a value of another type replaces what is there.
 func Fold(layers []layer.Layer, o Options) (*value.Node, diag.Diagnostics) {
 	f := &fold{o: o}
 	var roots []entry
@@ -33,12 +37,23 @@ func Fold(layers []layer.Layer, o Options) (*value.Node, diag.Diagnostics) {
 		if l.Root == nil || l.Root.Kind != value.Map {
 			continue // package layer has reported a root that is no map
 		}
+		if l.Flag {
+			if len(l.Root.Fields) > 0 {
+				roots = []entry{{node: assign(f.root(roots), l.Root)}}
+			}
+			continue
+		}
 		roots = append(roots, entry{node: l.Root, secret: l.Secret})
 	}
+	return f.root(roots), f.diags
+}
+
+// root merges the roots of layers, weakest first.
+func (f *fold) root(roots []entry) *value.Node {
 	if len(roots) == 0 {
-		return value.NewMap(value.Origin{}), nil
+		return value.NewMap(value.Origin{})
 	}
-	return f.merge(nil, roots), f.diags
+	return f.merge(nil, roots)
 }
 
 // entry is what one layer says at a path.
@@ -125,7 +140,8 @@ func (f *fold) build(path value.Path, result any, leaves []*value.Node, entries 
 func (f *fold) leaf(path value.Path, winner *value.Node, entries []entry) entry {
 	node := *winner
 	out := entry{node: &node}
-	node.Overrides = nil
+	// What it beat in its own layer comes first: an entry may be a tree that was merged before.
+	node.Overrides = slices.Clip(winner.Overrides)
 	at := 0
 	for i, e := range entries {
 		if e.node == winner {
@@ -133,7 +149,7 @@ func (f *fold) leaf(path value.Path, winner *value.Node, entries []entry) entry 
 		}
 	}
 	for i := at - 1; i >= 0; i-- {
-		node.Overrides = append(node.Overrides, entries[i].node)
+		node.Overrides = append(node.Overrides, flat(entries[i].node)...)
 	}
 	if node.Kind == value.List && f.o.Lists != nil {
 		if s := f.o.Lists(path); s != (Strategy{}) {
@@ -142,6 +158,16 @@ func (f *fold) leaf(path value.Path, winner *value.Node, entries []entry) entry 
 		}
 	}
 	return out
+}
+
+// flat returns a value and what it beat, the strongest first.
+func flat(n *value.Node) []*value.Node {
+	if len(n.Overrides) == 0 {
+		return []*value.Node{n}
+	}
+	bare := *n
+	bare.Overrides = nil
+	return append([]*value.Node{&bare}, n.Overrides...)
 }
 
 // check reports a map that meets a scalar or a list.
@@ -159,7 +185,7 @@ func (f *fold) check(path value.Path, entries []entry) {
 				Detail: fmt.Sprintf("the types conflict: %s here, and in %s %s. They cannot be merged. "+
 					"Give both the same type, or set the weaker one to null in a layer between them.",
 					e.node.Kind, cmp.Or(weaker.node.Origin.Range.File, weaker.node.Origin.Layer), weaker.node.Kind),
-				Notes: []diag.Note{{Message: string(weaker.node.Kind)+" here", Range: weaker.place()}},
+				Notes: []diag.Note{{Message: string(weaker.node.Kind) + " here", Range: weaker.place()}},
 			})
 		}
 		weaker = e

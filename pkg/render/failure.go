@@ -65,8 +65,12 @@ func (j *job) failed(err error) {
 	if len(places) > 0 {
 		at = places[len(places)-1]
 	}
+	code := diag.RenderTemplate
+	over, isOver := template.OverBudget(err)
 	var detail string
 	switch m := nilPointer.FindStringSubmatch(f.Message); {
+	case isOver:
+		code, detail = diag.TemplateBudget, "the chart's templates are over their budget: "+over
 	case f.authored:
 		detail = fmt.Sprintf("the chart says: %s. Correct the release's values.", strings.TrimSuffix(f.Message, "."))
 	case f.syntax:
@@ -77,7 +81,7 @@ func (j *job) failed(err error) {
 	default:
 		detail = fmt.Sprintf("the template failed: %s. Correct the release's values, or the template.", f.Message)
 	}
-	d := j.report(diag.RenderTemplate, at, "%s", detail)
+	d := j.report(code, at, "%s", detail)
 	for i := len(places) - 2; i >= 0; i-- {
 		d.Notes = append(d.Notes, diag.Note{Message: "called from here", Range: places[i]})
 	}

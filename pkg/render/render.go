@@ -1,6 +1,6 @@
 // Package render turns releases into manifests, exactly as Helm does.
 //
-// It runs Helm's engine in the process over charts that package chart read. It reads no file and talks to no cluster:
+// It runs an engine that is Helm's but for its bounds, in the process, over charts that package chart read. It reads no file and talks to no cluster:
 // what a chart may know of the cluster comes as Capabilities, and lookup finds nothing.
 package render
 
@@ -19,7 +19,6 @@ import (
 	"github.com/redkubes/otomi/pkg/runlevel"
 	helmchart "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chartutil"
-	"helm.sh/helm/v3/pkg/engine"
 )
 
 // Request is one release to render.
@@ -47,8 +46,8 @@ func New() *Renderer { return &Renderer{charts: map[string]*loaded{}, sources: d
 // byte.
 //
 // What is wrong with the chart, its values or what it renders is a diagnostic; the release is whole only where none is an
-// error. The error is a Kubernetes version that can't be read, or the end of ctx, which is looked at before and after the
-// engine runs, since Helm's can't be stopped.
+// error: also a chart whose templates go over the bounds of time, output, memory or depth. The error is a Kubernetes version
+// that can't be read, or the end of ctx, at which templates stop at their next step.
 func (r *Renderer) Render(ctx context.Context, req Request, caps Capabilities) (manifest.Release, diag.Diagnostics, error) {
 	if err := ctx.Err(); err != nil {
 		return manifest.Release{}, nil, fmt.Errorf("rendering release %s: %w", req.Release.Key(), err)
@@ -62,7 +61,9 @@ func (r *Renderer) Render(ctx context.Context, req Request, caps Capabilities) (
 		return manifest.Release{}, nil, fmt.Errorf("rendering release %s: %w", req.Release.Key(), err)
 	}
 	j := &job{r: r, req: req, chart: clone(c.chart), caps: helmCaps}
-	out := j.render()
+	limited, cancel := context.WithTimeout(ctx, maxTime)
+	defer cancel()
+	out := j.render(limited)
 	if err := ctx.Err(); err != nil {
 		return manifest.Release{}, nil, fmt.Errorf("rendering release %s: %w", req.Release.Key(), err)
 	}
@@ -105,14 +106,10 @@ type job struct {
 	files map[string]string
 }
 
-// maxOutput bounds what the templates of one release render, in bytes. It is looked at once they have, since Helm's engine
-// has no bounds; a record could hold a small part of it only.
-const maxOutput = 64 << 20
-
 // notesSuffix is how Helm tells notes from manifests (pkg/action, notesFileSuffix).
 const notesSuffix = "NOTES.txt"
 
-func (j *job) render() manifest.Release {
+func (j *job) render(ctx context.Context) manifest.Release {
 	rel := j.req.Release
 	out := manifest.Release{
 		Name:      rel.Name,
@@ -158,18 +155,9 @@ func (j *job) render() manifest.Release {
 	if coalesced, ok := values["Values"].(chartutil.Values); ok && !j.fits(j.chart, coalesced) {
 		return out
 	}
-	j.files, err = engine.Engine{}.Render(j.chart, values)
+	j.files, err = renderTemplates(ctx, j.chart, values)
 	if err != nil {
 		j.failed(err)
-		return out
-	}
-	size := 0
-	for _, text := range j.files {
-		size += len(text)
-	}
-	if size > maxOutput {
-		j.report(diag.TemplateBudget, j.req.Chart.Range, "the chart renders %d MiB, and a release may have %d. Look for a loop in its templates.",
-			size>>20, maxOutput>>20)
 		return out
 	}
 	for name, text := range j.files {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/redkubes/otomi/pkg/chart"
 	"github.com/redkubes/otomi/pkg/diag"
@@ -136,7 +137,17 @@ func TestRenderReports(t *testing.T) {
 		{
 			name:  "too much text",
 			files: map[string]string{"templates/cm.yaml": `{{ $mib := repeat 1048576 "x" }}{{ range until 65 }}{{ $mib }}{{ end }}`},
-			code:  diag.TemplateBudget, at: "stack/charts/web/Chart.yaml", detail: "renders 65 MiB",
+			code:  diag.TemplateBudget, at: "stack/charts/web/Chart.yaml", detail: "writes more than 64 MiB",
+		},
+		{
+			name:  "a loop over a number took all memory",
+			files: map[string]string{"templates/cm.yaml": "a: b\n{{ range until 2000000000 }}x{{ end }}"},
+			code:  diag.TemplateBudget, at: shown + ":2:10", detail: "until was asked for too much",
+		},
+		{
+			name:  "include of a template that is not there lost its name",
+			files: map[string]string{"templates/cm.yaml": `{{ include "nope" . }}`},
+			code:  diag.RenderTemplate, at: shown + ":1:4", detail: `there is no template "nope"`,
 		},
 		{
 			name:   "a subchart's values that are no map",
@@ -368,4 +379,13 @@ func BenchmarkRender(b *testing.B) {
 			b.Fatal(err, ds)
 		}
 	}
+}
+
+func TestRenderWentOnAfterItsContext(t *testing.T) {
+	t.Parallel()
+	c := newChart(t, map[string]string{"templates/cm.yaml": `{{ range 1000000000000 }}{{ end }}`})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	_, _, err := render.New().Render(ctx, render.Request{Release: newRelease(nil), Chart: c}, capabilities())
+	require.ErrorIs(t, err, context.DeadlineExceeded)
 }

@@ -51,7 +51,8 @@ var patterns = []string{"*.y*ml", "*.y*ml.gotmpl"}
 
 // Files reads the state files of a directory of the stack in byte order of their names: *.yaml, *.yml and these with
 // .gotmpl. Folders below it are not searched, and files whose names begin with a dot are an editor's. A directory that is
-// not there or has no such file is a diagnostic; the error is a file that can't be read.
+// not there or has no such file is a diagnostic, and so are two files that give a level the same name; the error is a file
+// that can't be read.
 func Files(stack source.Tree, dir string) ([]File, diag.Diagnostics, error) {
 	entries, err := fs.ReadDir(stack.FS, dir)
 	if err != nil && !isMissing(err) {
@@ -80,6 +81,7 @@ func Files(stack source.Tree, dir string) ([]File, diag.Diagnostics, error) {
 		}
 		files = append(files, File{Name: e.Name(), Display: display, Text: text})
 	}
+	ds = append(ds, sameNames(files)...)
 	if len(files) == 0 && len(ds) == 0 {
 		ds = append(ds, diag.Diagnostic{
 			Severity: diag.Error,
@@ -90,6 +92,28 @@ func Files(stack source.Tree, dir string) ([]File, diag.Diagnostics, error) {
 		})
 	}
 	return files, ds, nil
+}
+
+// sameNames reports files that differ in their extensions alone: commands and records name a runlevel without them.
+func sameNames(files []File) diag.Diagnostics {
+	var ds diag.Diagnostics
+	first := map[string]File{}
+	for _, f := range files {
+		other, ok := first[f.level()]
+		if !ok {
+			first[f.level()] = f
+			continue
+		}
+		ds = append(ds, diag.Diagnostic{
+			Severity: diag.Error,
+			Code:     diag.RunlevelSameName,
+			Detail: fmt.Sprintf("%s and %s are both the runlevel %s. Remove one, or give it a name of its own.",
+				other.Name, f.Name, f.level()),
+			Range: diag.Range{File: f.Display},
+			Notes: []diag.Note{{Message: "the other one", Range: diag.Range{File: other.Display}}},
+		})
+	}
+	return ds
 }
 
 func stateFile(name string) bool {

@@ -138,6 +138,24 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+func TestTwoFilesGaveTwoLevelsOfOneName(t *testing.T) {
+	t.Parallel()
+	fsys := fstest.MapFS{}
+	for _, name := range []string{"50-x.yaml", "50-x.yaml.gotmpl", "50-x.yml", "50-x.y.yaml", "60-x.yaml"} {
+		fsys["runlevels/"+name] = &fstest.MapFile{}
+	}
+	_, ds, err := runlevel.Files(source.Tree{FS: fsys}, "runlevels")
+	require.NoError(t, err)
+	require.Len(t, ds, 2)
+	require.True(t, ds.HasErrors())
+	for i, name := range []string{"50-x.yaml.gotmpl", "50-x.yml"} {
+		require.Equal(t, diag.RunlevelSameName, ds[i].Code)
+		require.Equal(t, "runlevels/"+name, ds[i].Range.File)
+		require.Equal(t, "runlevels/50-x.yaml", ds[i].Notes[0].Range.File)
+		require.Contains(t, ds[i].Detail, "are both the runlevel 50-x.")
+	}
+}
+
 func TestFilesHaveABudget(t *testing.T) {
 	t.Parallel()
 	const most = 16 << 20

@@ -342,18 +342,7 @@ func (r *reader) isMap(n *value.Node, what string) bool {
 }
 
 func (r *reader) wrongType(n *value.Node, what, want string) {
-	r.report(diag.RunlevelWrongType, n.Origin.Range, "%s is %s. Make it %s.", what, article(n.Kind), want)
-}
-
-func article(k value.Kind) string {
-	switch k {
-	case value.Null:
-		return "null"
-	case value.Integer:
-		return "an integer"
-	default:
-		return "a " + string(k)
-	}
+	r.report(diag.RunlevelWrongType, n.Origin.Range, "%s is %s. Make it %s.", what, n.Kind.WithArticle(), want)
 }
 
 func isNull(n *value.Node) bool { return n == nil || n.Kind == value.Null }

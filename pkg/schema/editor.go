@@ -103,7 +103,7 @@ func (e *editor) subschema(n *value.Node, f *file) any {
 }
 
 func (e *editor) keyword(field value.Field, f *file) any {
-	switch keywords[field.Key] {
+	switch keywords[field.Key].holds {
 	case one:
 		return e.subschema(field.Value, f)
 	case list, oneOrList:

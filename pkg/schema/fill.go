@@ -1,12 +1,14 @@
 package schema
 
 import (
+	"slices"
+
 	"github.com/redkubes/otomi/pkg/value"
 )
 
 // Fill returns the tree with the schema's defaults where nothing is written, in objects that exist. A default has the
 // layer Layer and its place in the schema. Only defaults that certainly apply count: those below anyOf, oneOf and
-// conditions do not. The input stays as it is.
+// conditions do not. The input stays as it is; parts that nothing is added to are in both trees.
 func (s *Schema) Fill(root *value.Node) *value.Node {
 	return fill(root, s.root.sure)
 }
@@ -19,11 +21,22 @@ func fill(n *value.Node, shapes []*shape) *value.Node {
 	case value.Map:
 		return fillMap(n, shapes)
 	case value.List:
-		out := *n
-		out.Items = make([]*value.Node, len(n.Items))
+		items := n.Items
 		for i, item := range n.Items {
-			out.Items[i] = fill(item, sure(child(shapes, value.Step{Index: i, InList: true})))
+			filled := fill(item, sure(child(shapes, value.Step{Index: i, InList: true})))
+			if filled == item {
+				continue
+			}
+			if &items[0] == &n.Items[0] {
+				items = slices.Clone(n.Items)
+			}
+			items[i] = filled
 		}
+		if len(items) == 0 || &items[0] == &n.Items[0] {
+			return n
+		}
+		out := *n
+		out.Items = items
 		return &out
 	default:
 		return n
@@ -31,13 +44,23 @@ func fill(n *value.Node, shapes []*shape) *value.Node {
 }
 
 func fillMap(n *value.Node, shapes []*shape) *value.Node {
-	out := *n
-	out.Fields = make([]value.Field, 0, len(n.Fields))
+	fields, changed := n.Fields, false
+	own := func() {
+		if !changed {
+			changed = true
+			fields = slices.Clone(n.Fields)
+		}
+	}
 	has := make(map[string]bool, len(n.Fields))
-	for _, f := range n.Fields {
+	for i, f := range n.Fields {
 		has[f.Key] = true
-		f.Value = fill(f.Value, sure(child(shapes, value.Step{Key: f.Key})))
-		out.Fields = append(out.Fields, f)
+		if f.Value.Kind != value.Map && f.Value.Kind != value.List {
+			continue
+		}
+		if filled := fill(f.Value, sure(child(shapes, value.Step{Key: f.Key}))); filled != f.Value {
+			own()
+			fields[i].Value = filled
+		}
 	}
 	for _, sh := range shapes {
 		for _, p := range sh.props {
@@ -48,11 +71,17 @@ func fillMap(n *value.Node, shapes []*shape) *value.Node {
 			for _, candidate := range below {
 				if d := candidate.fallback; d != nil {
 					has[p.name] = true
-					out.Fields = append(out.Fields, value.Field{Key: p.name, KeyRange: d.KeyRange, Value: fill(d.Value, below)})
+					own()
+					fields = append(fields, value.Field{Key: p.name, KeyRange: d.KeyRange, Value: fill(d.Value, below)})
 					break
 				}
 			}
 		}
 	}
+	if !changed {
+		return n
+	}
+	out := *n
+	out.Fields = fields
 	return &out
 }

@@ -2,15 +2,14 @@ package schema
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/url"
 	"path"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -31,44 +30,25 @@ const (
 	draft2020 = "json-schema.org/draft/2020-12/schema"
 )
 
-// How a keyword's value holds subschemas.
-type holds string
-
-const (
-	data       holds = "data"
-	one        holds = "schema"
-	list       holds = "schemas"
-	named      holds = "named schemas"
-	oneOrList  holds = "schema or schemas"
-	namedOrNot holds = "named schemas or lists"
-)
-
-// keywords are those of both drafts, of this package, and of editors.
-var keywords = map[string]holds{
-	"$schema": data, "$id": data, "$ref": data, "$anchor": data, "$comment": data, "$vocabulary": data,
-	"$dynamicRef": data, "$dynamicAnchor": data,
-	"$defs": named, "definitions": named, "properties": named, "patternProperties": named, "dependentSchemas": named,
-	"dependencies": namedOrNot,
-	"allOf":        list, "anyOf": list, "oneOf": list, "prefixItems": list, "items": oneOrList,
-	"not": one, "if": one, "then": one, "else": one, "additionalProperties": one, "additionalItems": one, "contains": one,
-	"propertyNames": one, "unevaluatedItems": one, "unevaluatedProperties": one, "contentSchema": one,
-	"type": data, "enum": data, "const": data, "default": data, "examples": data, "title": data, "description": data,
-	"required": data, "dependentRequired": data, "pattern": data, "format": data, "minLength": data, "maxLength": data,
-	"minimum": data, "maximum": data, "exclusiveMinimum": data, "exclusiveMaximum": data, "multipleOf": data,
-	"minItems": data, "maxItems": data, "uniqueItems": data, "minContains": data, "maxContains": data,
-	"minProperties": data, "maxProperties": data, "readOnly": data, "writeOnly": data, "deprecated": data,
-	"contentEncoding": data, "contentMediaType": data,
-	"x-secret": data, "x-merge": data, "x-deprecated": data,
-	"markdownDescription": data, "defaultSnippets": data, "enumDescriptions": data, "deprecationMessage": data,
-	"errorMessage": data, "doNotSuggest": data,
-}
-
 // reader reads the files of a schema and makes their shapes.
 type reader struct {
 	stack  source.Tree
 	schema *Schema
 	refs   []pendingRef
 	diags  diag.Diagnostics
+	// shapes are those of the schema in the order in which they were made.
+	shapes []*shape
+	// lenient leaves patterns that do not compile out of what the library gets, so that the rest can be checked.
+	lenient bool
+	// compiler is the library's, with all files of the schema.
+	compiler *jsonschema.Compiler
+}
+
+func newReader(stack source.Tree) *reader {
+	return &reader{
+		stack:  stack,
+		schema: &Schema{files: map[string]*file{}, sources: diag.Sources{}, shapes: map[*value.Node]*shape{}},
+	}
 }
 
 // pendingRef is a $ref whose target is looked for when all files are read.
@@ -81,13 +61,17 @@ func (r *reader) report(code diag.Code, at diag.Range, format string, args ...an
 	r.diags = append(r.diags, diag.Diagnostic{Severity: diag.Error, Code: code, Range: at, Detail: fmt.Sprintf(format, args...)})
 }
 
+func (r *reader) warn(code diag.Code, at diag.Range, format string, args ...any) {
+	r.diags = append(r.diags, diag.Diagnostic{Severity: diag.Warning, Code: code, Range: at, Detail: fmt.Sprintf(format, args...)})
+}
+
 // read reads the root file, then what it refers to.
 func (r *reader) read(p string) error {
 	root, err := r.file(p)
 	if err != nil || root == nil {
 		if root == nil && err == nil && len(r.diags) == 0 {
 			r.report(diag.SchemaMissing, diag.Range{File: r.stack.Display(p)},
-				"the stack has no schema at this path. Add it to the stack.")
+				"there is no schema at this path. Name another one, or add it to the stack.")
 		}
 		return err
 	}
@@ -150,8 +134,13 @@ func (r *reader) shape(f *file, n *value.Node) *shape {
 	}
 	sh := &shape{file: f, node: n}
 	r.schema.shapes[n] = sh
+	r.shapes = append(r.shapes, sh)
 	if n.Kind != value.Map {
-		return sh // true, false, or something that the library refuses
+		if n.Kind != value.Boolean {
+			r.report(diag.SchemaWrongType, n.Origin.Range, "this is %s, where %s is wanted. Correct it.",
+				article(string(n.Kind)), wantSchema)
+		}
+		return sh
 	}
 	for i := range n.Fields {
 		r.keyword(sh, &n.Fields[i])
@@ -161,20 +150,21 @@ func (r *reader) shape(f *file, n *value.Node) *shape {
 
 // keyword takes one keyword into sh.
 func (r *reader) keyword(sh *shape, field *value.Field) {
-	holding, known := keywords[field.Key]
+	k, known := keywords[field.Key]
 	if !known {
 		r.unknownKeyword(*field)
 		return
 	}
+	if !r.checkKeyword(sh, *field, k) {
+		return
+	}
 	f, v := sh.file, field.Value
-	switch holding {
+	switch k.holds {
 	case one, oneOrList, list:
 		r.subschemas(sh, field)
 		return
 	case named, namedOrNot:
-		if v.Kind == value.Map {
-			r.namedSubschemas(sh, field)
-		}
+		r.namedSubschemas(sh, field)
 		return
 	}
 	switch field.Key {
@@ -203,50 +193,29 @@ func (r *reader) keyword(sh *shape, field *value.Field) {
 	case "x-secret":
 		sh.secret = v.Kind == value.String || v.Scalar == true
 	case "x-deprecated":
+		r.schema.deprecates = true
 		sh.deprecated = v.Text()
 	case "deprecated":
 		if v.Scalar == true && sh.deprecated == "" {
+			r.schema.deprecates = true
 			sh.deprecated = "It will be removed."
 		}
 	case "x-merge":
-		r.strategy(sh, v)
+		sh.merge = *strategyOf(v)
 	}
 }
 
-// unknownKeyword warns of a keyword without a meaning. Those that start with x- are free, unless they are nearly ours.
-func (r *reader) unknownKeyword(field value.Field) {
-	extension := strings.HasPrefix(field.Key, "x-")
-	var known []string
-	for k := range keywords {
-		if strings.HasPrefix(k, "x-") == extension {
-			known = append(known, k)
-		}
-	}
-	near := diag.Nearest(field.Key, known)
-	if extension && near == "" {
-		return
-	}
-	detail := fmt.Sprintf("%q is no keyword of JSON Schema and has no effect.", field.Key)
-	if near != "" {
-		detail += fmt.Sprintf(" Did you mean %q?", near)
-	} else {
-		detail += " Remove it, or start it with x-."
-	}
-	r.diags = append(r.diags, diag.Diagnostic{Severity: diag.Warning, Code: diag.SchemaInvalid, Range: field.KeyRange, Detail: detail})
-}
-
-func (r *reader) strategy(sh *shape, v *value.Node) {
-	key := v.Get("key").Text()
-	switch {
+// strategyOf returns the strategy that a value of x-merge names, or nil where it names none.
+func strategyOf(v *value.Node) *merge.Strategy {
+	switch key := v.Get("key").Text(); {
 	case v.Text() == "append":
-		sh.merge = merge.Strategy{Append: true}
+		return &merge.Strategy{Append: true}
 	case v.Text() == "unique":
-		sh.merge = merge.Strategy{Unique: true}
+		return &merge.Strategy{Unique: true}
 	case key != "" && len(v.Fields) == 1:
-		sh.merge = merge.Strategy{Key: key}
-	default:
-		r.report(diag.SchemaInvalid, v.Origin.Range, "x-merge is append, unique or {key: NAME}. Write one of them.")
+		return &merge.Strategy{Key: key}
 	}
+	return nil
 }
 
 // subschemas takes a keyword whose value is a schema or a list of them.
@@ -260,7 +229,14 @@ func (r *reader) subschemas(sh *shape, field *value.Field) {
 	for _, n := range nodes {
 		shapes = append(shapes, r.shape(sh.file, n))
 	}
+	sh.held = append(sh.held, shapes...)
 	switch field.Key {
+	case "not", "if":
+		sh.tried = append(sh.tried, shapes...)
+	case "contains", "unevaluatedItems":
+		sh.loose.items = append(sh.loose.items, shapes...)
+	case "unevaluatedProperties":
+		sh.loose.values = append(sh.loose.values, shapes...)
 	case "allOf":
 		sh.all = append(sh.all, shapes...)
 	case "anyOf", "oneOf", "then", "else":
@@ -287,10 +263,20 @@ func (r *reader) subschemas(sh *shape, field *value.Field) {
 // namedSubschemas takes a keyword whose value is a map of schemas.
 func (r *reader) namedSubschemas(sh *shape, field *value.Field) {
 	for _, f := range field.Value.Fields {
-		if f.Value.Kind == value.List {
-			continue // dependencies has lists of names too
+		if f.Value.Kind == value.List && field.Key == "dependencies" {
+			if !wantNames.fits(f.Value) {
+				r.report(diag.SchemaWrongType, f.Value.Origin.Range, "a dependency is a schema or %s. Correct it.", wantNames)
+			}
+			continue
+		}
+		if _, known := keywords[f.Key]; known && field.Key == "properties" && !wantSchema.fits(f.Value) {
+			r.report(diag.SchemaMisplaced, f.KeyRange, "the keyword %q stands among the properties. Write it beside properties, not below it.", f.Key)
+			continue
 		}
 		sub := r.shape(sh.file, f.Value)
+		if field.Key != "definitions" && field.Key != "$defs" {
+			sh.held = append(sh.held, sub)
+		}
 		switch field.Key {
 		case "properties":
 			sh.props = append(sh.props, property{f.Key, sub})
@@ -312,7 +298,7 @@ func (r *reader) namedSubschemas(sh *shape, field *value.Field) {
 func (r *reader) pattern(text string, at diag.Range) *regexp.Regexp {
 	re, err := regexp.Compile(text)
 	if err != nil {
-		why := strings.TrimPrefix(err.Error(), "error parsing regexp: ")
+		why := strings.TrimSuffix(strings.TrimPrefix(err.Error(), "error parsing regexp: "), ": `"+text+"`")
 		r.report(diag.SchemaBadPattern, at,
 			"the pattern %s cannot be used: %s. Rewrite it; Go's regular expressions have no look-ahead, look-behind or back references.",
 			text, why)
@@ -361,6 +347,11 @@ func (r *reader) resolve(p pendingRef) error {
 		r.report(diag.SchemaUnresolvableRef, p.node.Origin.Range, "%s has nothing at #%s. Correct the reference.", target.path, fragment)
 		return nil
 	}
+	if !wantSchema.fits(n) {
+		r.report(diag.SchemaUnresolvableRef, p.node.Origin.Range, "%s is no schema but %s. Correct the reference.",
+			ref, article(string(n.Kind)))
+		return nil
+	}
 	p.from.refs = append(p.from.refs, r.shape(target, n))
 	return nil
 }
@@ -395,6 +386,11 @@ func pointer(p string) []string {
 	return steps
 }
 
+// escapeStep writes a key as a step of a JSON pointer, percent-encoded as in an address.
+func escapeStep(key string) string {
+	return url.PathEscape(strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1"))
+}
+
 // down goes one step of a JSON pointer.
 func down(n *value.Node, step string) *value.Node {
 	if n == nil || n.Kind != value.List {
@@ -407,76 +403,10 @@ func down(n *value.Node, step string) *value.Node {
 	return n.Items[i]
 }
 
-// maxCost bounds how many subschemas the library may try on one value: references that double at each level multiply.
-const maxCost = 10_000
-
-// close links the shapes that apply together and refuses schemas that are too dear or refer to themselves.
-func (r *reader) close() {
-	costs := map[*shape]int{}
-	var dear []diag.Range
-	for n, sh := range r.schema.shapes {
-		if r.cost(sh, costs) > maxCost {
-			dear = append(dear, n.Origin.Range)
-		}
-	}
-	if len(dear) > 0 {
-		// Whatever contains the fault is dear too; the last place is the nearest to it.
-		at := slices.MaxFunc(dear, func(a, b diag.Range) int {
-			return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Start.Line, b.Start.Line), cmp.Compare(a.Start.Column, b.Start.Column))
-		})
-		r.report(diag.SchemaInvalid, at,
-			"more than %d alternatives apply to one value here, or the schema refers to itself without an end. "+
-				"Use fewer $ref, allOf, anyOf and oneOf inside each other.", maxCost)
-		return
-	}
-	for _, sh := range r.schema.shapes {
-		sh.sure = reach(sh, nil, false)
-		sh.possible = reach(sh, nil, true)
-	}
-}
-
-// cost counts the subschemas that apply to one value, each as often as it is tried.
-func (r *reader) cost(sh *shape, costs map[*shape]int) int {
-	if c, ok := costs[sh]; ok {
-		return c
-	}
-	costs[sh] = maxCost + 1 // met again below itself: without an end
-	c := 1
-	for _, sub := range sh.inPlace() {
-		c = min(c+r.cost(sub, costs), maxCost+1)
-	}
-	for _, keyword := range []string{"not", "if"} {
-		if n := sh.node.Get(keyword); n != nil {
-			c = min(c+r.cost(r.schema.shapes[n], costs), maxCost+1)
-		}
-	}
-	costs[sh] = c
-	return c
-}
-
-// inPlace returns the shapes that are tried on the same value.
-func (sh *shape) inPlace() []*shape {
-	return slices.Concat(sh.refs, sh.all, sh.some)
-}
-
-func reach(sh *shape, seen []*shape, some bool) []*shape {
-	if slices.Contains(seen, sh) {
-		return seen
-	}
-	seen = append(seen, sh)
-	next := sh.inPlace()
-	if !some {
-		next = next[:len(next)-len(sh.some)]
-	}
-	for _, sub := range next {
-		seen = reach(sub, seen, some)
-	}
-	return seen
-}
-
 // compile gives the files to the library, which also checks them by their draft's own schema.
 func (r *reader) compile() error {
 	c := jsonschema.NewCompiler()
+	r.compiler = c
 	c.LoadURL = refuse
 	c.AssertFormat = true
 	draft := "https://" + draft2020
@@ -536,7 +466,13 @@ func (r *reader) forLibrary(n *value.Node, f *file) any {
 				m["$ref"] = libraryRef(field.Value.Text(), f)
 				continue
 			}
+			if r.lenient && field.Key == "pattern" && sh != nil && !compiles(field.Value.Text()) {
+				continue
+			}
 			m[field.Key] = r.forLibrary(field.Value, f)
+			if byPattern, ok := m[field.Key].(map[string]any); ok && r.lenient && field.Key == "patternProperties" && sh != nil {
+				maps.DeleteFunc(byPattern, func(pattern string, _ any) bool { return !compiles(pattern) })
+			}
 		}
 		return m
 	case value.List:
@@ -592,4 +528,9 @@ func leaves(e *jsonschema.ValidationError) []*jsonschema.ValidationError {
 		out = append(out, leaves(cause)...)
 	}
 	return out
+}
+
+func compiles(pattern string) bool {
+	_, err := regexp.Compile(pattern)
+	return err == nil
 }

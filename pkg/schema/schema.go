@@ -31,7 +31,11 @@ type Schema struct {
 	order   []*file
 	sources diag.Sources
 	draft07 bool
-	shapes  map[*value.Node]*shape
+	// dear says that how much work the values make must be counted before it is done.
+	dear   bool
+	shapes map[*value.Node]*shape
+	// deprecates says that some shape is deprecated.
+	deprecates bool
 }
 
 // file is one file of the schema.
@@ -58,6 +62,13 @@ type shape struct {
 	items      *shape
 	prefix     []*shape
 
+	// tried are not and if: subschemas that are tried on the same value and never apply to it.
+	tried []*shape
+	// loose are the subschemas of values below that other keywords decide about.
+	loose struct{ items, values []*shape }
+	// held are all subschemas that are tried on this value or on those below it, references excepted.
+	held []*shape
+
 	secret     bool
 	deprecated string
 	fallback   *value.Field // the keyword default
@@ -81,10 +92,7 @@ type patternShape struct {
 // drafts 07 and 2020-12 (the latter where none is named), asserts formats in both, and finds every fault of the schema
 // that it can. With an error among them only the Sources of the schema may be used.
 func Compile(stack source.Tree, path string) (*Schema, diag.Diagnostics, error) {
-	r := &reader{
-		stack:  stack,
-		schema: &Schema{files: map[string]*file{}, sources: diag.Sources{}, shapes: map[*value.Node]*shape{}},
-	}
+	r := newReader(stack)
 	if err := r.read(path); err != nil {
 		return nil, nil, err
 	}
@@ -128,6 +136,7 @@ func child(shapes []*shape, step value.Step) []*shape {
 	var out []*shape
 	for _, sh := range shapes {
 		switch {
+		case step.InList && step.Index < 0: // a path of the user's; there is no such item
 		case step.InList && step.Index < len(sh.prefix):
 			out = append(out, sh.prefix[step.Index])
 		case step.InList:

@@ -128,7 +128,7 @@ func TestValidateReportsAtTheLineToChange(t *testing.T) {
 		"pattern": {"teams: {a: {group: X}}",
 			[]string{`f:1:20 values/pattern [teams.a.group] "X" does not match the pattern ^[a-z-]+$. The schema describes it as: The group of its members.`}},
 		"missing": {"teams:\n  a:\n    size: small",
-			[]string{`f:2:3 values/missing [teams.a.group] the key "group" (The group of its members) is missing in teams.a. Add it.`}},
+			[]string{`f:2:3 values/missing [teams.a.group] the key "group" (The group of its members) is missing. Add it.`}},
 		"range": {"port: 70000",
 			[]string{`f:1:7 values/range [port] 70000 is out of range: it must be at most 65535.`}},
 		"length and equal items": {"names: [a, bb, bb]", []string{
@@ -137,8 +137,8 @@ func TestValidateReportsAtTheLineToChange(t *testing.T) {
 		"too many items": {"names: [aa, bb, cc, dd]",
 			[]string{`f:1:8 values/range [names] the list has 4 items, and the schema wants at most 3.`}},
 		"alternative by its discriminator": {"backend: {kind: file, size: big, bucket: x}", []string{
-			`f:1:29 values/wrong-type [backend.size] this is a string, and the schema wants an integer. Write it without quotes.`,
-			`f:1:34 values/unknown-key [backend.bucket] backend has no key "bucket". Remove it; known are kind, path, size.`}},
+			`f:1:29 values/wrong-type [backend.size] this is a string, and the schema wants an integer. Write an integer, such as 2.`,
+			`f:1:34 values/unknown-key [backend.bucket] the schema has no key "bucket" here. Remove it; known are kind, path, size.`}},
 		"discriminator of no alternative": {"backend: {kind: ftp}",
 			[]string{`f:1:17 values/not-allowed [backend.kind] "ftp" is not allowed. Write one of s3, file.`}},
 		"type of no alternative": {"either: [1]",
@@ -148,7 +148,7 @@ func TestValidateReportsAtTheLineToChange(t *testing.T) {
 		"deprecated": {"old: x",
 			[]string{`f:1:1 values/deprecated [old] Use teams instead.`}},
 		"several at once": {"port: x\nold: 1", []string{
-			`f:1:7 values/wrong-type [port] this is a string, and the schema wants an integer. Write it without quotes.`,
+			`f:1:7 values/wrong-type [port] this is a string, and the schema wants an integer. Write an integer, such as 8080.`,
 			`f:2:1 values/deprecated [old] Use teams instead.`,
 			`f:2:6 values/wrong-type [old] this is an integer, and the schema wants a string. Write it in quotes.`}},
 	}
@@ -161,10 +161,54 @@ func TestValidateReportsAtTheLineToChange(t *testing.T) {
 	}
 }
 
+func TestWrongTypeSaysHowToWriteIt(t *testing.T) {
+	t.Parallel()
+	s := compile(t, `
+properties:
+  int: {type: integer, minimum: 3}
+  plain: {type: integer}
+  num: {type: number, examples: [0.5]}
+  bool: {type: boolean}
+  text: {type: string}
+  list: {type: array}
+  map: {type: object}
+  either: {type: [integer, boolean]}
+  nothing: {type: "null"}
+`)
+	tests := map[string]string{
+		"int: two":          "Write an integer, such as 3.",
+		"plain: two":        "Write an integer, such as 2.",
+		"plain: '8080'":     "Write it without quotes.",
+		"plain: '80x'":      "Write an integer, such as 2.",
+		"plain: 1.5":        "Write an integer, such as 2.",
+		"plain: '1.5'":      "Write an integer, such as 2.",
+		"plain: true":       "Write an integer, such as 2.",
+		"num: '1.5'":        "Write it without quotes.",
+		"num: half":         "Write a number, such as 0.5.",
+		"bool: 'true'":      "Write it without quotes.",
+		"bool: 'yes'":       "Write true.",
+		"bool: disabled":    "Write false.",
+		"bool: 1":           "Write true or false.",
+		"text: 5":           "Write it in quotes.",
+		"text: true":        "Write it in quotes.",
+		"text: [a]":         "Write one text.",
+		"list: a":           "Write each item on a line that starts with \"- \".",
+		"map: a":            "Write it as \"key: value\" lines.",
+		"map:":              "Give it a value, or remove the key.",
+		"either: '8'":       "Write it without quotes.",
+		"nothing: anything": "Remove the key.",
+	}
+	for text, want := range tests {
+		diags := s.Validate(read(t, "f", text))
+		require.Len(t, diags, 1, text)
+		require.True(t, strings.HasSuffix(diags[0].Detail, ". "+want), "%s: %s", text, diags[0].Detail)
+	}
+}
+
 func TestValidateMissingAtTheRoot(t *testing.T) {
 	t.Parallel()
 	s := compile(t, platform)
-	require.Equal(t, []string{`f:1:1 values/missing [cluster] the key "cluster" is missing in the values. Add it.`},
+	require.Equal(t, []string{`f:1:1 values/missing [cluster] the key "cluster" is missing. Add it.`},
 		shorts(s.Validate(read(t, "f", ""))))
 }
 
@@ -189,7 +233,7 @@ func TestValidateLeavesTheRegistryAlone(t *testing.T) {
 		{Name: layer.Registry, Root: read(t, layer.Registry, "clouds: {aws: {clusters: {demo: {}}}}\ncluster: {domain: d.example.com, region: eu, name: demo}")},
 		{Name: "env/a.yaml", Root: read(t, "env/a.yaml", "cluster: {regoin: eu}")},
 	}, merge.Options{})
-	require.Equal(t, []string{`env/a.yaml:1:11 values/unknown-key [cluster.regoin] cluster has no key "regoin". Remove it; known are domain, name.`},
+	require.Equal(t, []string{`env/a.yaml:1:11 values/unknown-key [cluster.regoin] the schema has no key "regoin" here. Remove it; known are domain, name.`},
 		shorts(s.Validate(root)))
 }
 
@@ -292,11 +336,11 @@ func TestCompileReportsFaultsOfTheSchema(t *testing.T) {
 		"reference to a file:":  {map[string]string{rootFile: "$ref: file:///etc/passwd"}, []string{"builtin:schema/values.schema.yaml:1:7 schema/unresolvable-ref"}},
 		"reference out of it":   {map[string]string{rootFile: "$ref: ../../x.json"}, []string{"builtin:schema/values.schema.yaml:1:7 schema/unresolvable-ref"}},
 		"fault in another file": {map[string]string{rootFile: "$ref: team.json", "schema/team.json": "{\"type\": \"strin\"}"}, []string{"builtin:schema/team.json:1:10 schema/invalid"}},
-		"wrong keyword value":   {map[string]string{rootFile: "properties:\n  a: {minLength: x}"}, []string{"builtin:schema/values.schema.yaml:2:18 schema/invalid"}},
-		"misspelt keyword":      {map[string]string{rootFile: "properties:\n  a: {minumum: 1, x-secrets: true, x-own: 1}"}, []string{"builtin:schema/values.schema.yaml:2:7 schema/invalid", "builtin:schema/values.schema.yaml:2:19 schema/invalid"}},
+		"wrong keyword value":   {map[string]string{rootFile: "properties:\n  a: {minLength: x}"}, []string{"builtin:schema/values.schema.yaml:2:18 schema/wrong-type"}},
+		"misspelt keyword":      {map[string]string{rootFile: "properties:\n  a: {minumum: 1, x-secrets: true, x-own: 1}"}, []string{"builtin:schema/values.schema.yaml:2:7 schema/unknown-keyword", "builtin:schema/values.schema.yaml:2:19 schema/unknown-keyword"}},
 		"unknown draft":         {map[string]string{rootFile: "$schema: http://json-schema.org/draft-04/schema#"}, []string{"builtin:schema/values.schema.yaml:1:10 schema/invalid"}},
 		"own address below":     {map[string]string{rootFile: "properties: {a: {$id: x.json}}"}, []string{"builtin:schema/values.schema.yaml:1:23 schema/invalid"}},
-		"list strategy":         {map[string]string{rootFile: "x-merge: replace"}, []string{"builtin:schema/values.schema.yaml:1:10 schema/invalid"}},
+		"list strategy":         {map[string]string{rootFile: "x-merge: replace"}, []string{"builtin:schema/values.schema.yaml:1:10 schema/wrong-type"}},
 		"reference to itself":   {map[string]string{rootFile: "definitions: {a: {$ref: '#/definitions/a'}}"}, []string{"builtin:schema/values.schema.yaml:1:18 schema/invalid"}},
 		"broken YAML":           {map[string]string{rootFile: "a: b: c"}, []string{"builtin:schema/values.schema.yaml:1:1 yaml/syntax"}},
 		"no schema":             {map[string]string{}, []string{"builtin:schema/values.schema.yaml schema/missing"}},

@@ -32,6 +32,13 @@ func (s *Schema) Validate(root *value.Node) diag.Diagnostics {
 // check validates one tree.
 func (s *Schema) check(root *value.Node) diag.Diagnostics {
 	c := &checker{schema: s, root: root}
+	if s.dear && s.overBudget(root) {
+		return diag.Diagnostics{{
+			Severity: diag.Error, Code: diag.SchemaBudget, Range: s.root.node.Origin.Range,
+			Detail: fmt.Sprintf("more than %d alternatives apply to these values: the schema tries several inside each other, "+
+				"and each again at every level of the values. Let one $ref apply to a value where there are two.", maxTrials),
+		}}
+	}
 	err := s.compiled.Validate(root.Plain())
 	var invalid *jsonschema.ValidationError
 	switch {
@@ -44,7 +51,9 @@ func (s *Schema) check(root *value.Node) diag.Diagnostics {
 			Detail: "the schema refers to itself without an end for these values. Correct its $dynamicRef.",
 		})
 	}
-	c.deprecated(nil, root, value.Field{}, s.root.possible)
+	if s.deprecates {
+		c.deprecated(nil, root, value.Field{}, s.root.possible)
+	}
 	return c.diags.Sorted()
 }
 
@@ -195,8 +204,8 @@ func (f finding) place() diag.Range {
 	return f.node.Origin.Range
 }
 
-// maxFindings is how many findings of one tree are reported; nobody reads more.
-const maxFindings = 1000
+// maxFindings is how many findings of one tree are reported: a bound for memory, far above what is shown to a person.
+const maxFindings = 10_000
 
 // add reports a finding at a place, with the value's path.
 func (c *checker) add(f finding, code diag.Code, at diag.Range, format string, args ...any) {
@@ -332,11 +341,19 @@ func (c *checker) unknownKeys(f finding) {
 		} else if len(known) > 0 && len(known) <= 12 {
 			advice = "Remove it; known are " + strings.Join(known, ", ") + "."
 		}
-		c.add(below, diag.ValuesUnknownKey, field.KeyRange, "%s %q. %s", hasNoKey(f, sh), field.Key, advice)
+		c.add(below, diag.ValuesUnknownKey, field.KeyRange, "%s %q%s. %s", hasNoKey(f, sh), field.Key, here(f, sh), advice)
 	}
 }
 
-// hasNoKey begins the sentence about an unknown key: by the title of the map's schema, or its path.
+// here ends the sentence that hasNoKey begins, where that does not say of what it speaks: the path stands before it.
+func here(f finding, sh *shape) string {
+	if sh.node.Get("title").Text() == "" && len(f.path) > 0 {
+		return " here"
+	}
+	return ""
+}
+
+// hasNoKey begins the sentence about an unknown key: by the title of the map's schema, if it has one.
 func hasNoKey(f finding, sh *shape) string {
 	switch title := sh.node.Get("title").Text(); {
 	case title != "":
@@ -344,7 +361,7 @@ func hasNoKey(f finding, sh *shape) string {
 	case len(f.path) == 0:
 		return "the values have no key"
 	default:
-		return f.path.String() + " has no key"
+		return "the schema has no key"
 	}
 }
 
@@ -381,11 +398,7 @@ func (c *checker) missing(f finding, names []string) {
 		below := f
 		below.path = f.path.Key(name)
 		below.node = &value.Node{}
-		where := f.path.String()
-		if where == "" {
-			where = "the values"
-		}
-		c.add(below, diag.ValuesMissing, at, "the key %q%s is missing in %s. Add it.", name, what, where)
+		c.add(below, diag.ValuesMissing, at, "the key %q%s is missing. Add it.", name, what)
 	}
 }
 
@@ -452,20 +465,76 @@ func typeWord(t string) string {
 // typeAdvice says how to write the value that is wanted.
 func (c *checker) typeAdvice(f finding) string {
 	wanted := textsOf(f.asks)
+	wants := func(t string) bool { return slices.Contains(wanted, t) }
+	written := f.node.Kind
+	container := written == value.Map || written == value.List
 	switch {
-	case f.node.Kind == value.Null:
+	case written == value.Null:
 		return "Give it a value, or remove the key."
-	case slices.Contains(wanted, "string") && f.node.Kind != value.Map && f.node.Kind != value.List:
+	case wants("string") && !container:
 		return "Write it in quotes."
-	case slices.Contains(wanted, "array"):
+	case wants("array") && written != value.Map:
 		return "Write each item on a line that starts with \"- \"."
-	case slices.Contains(wanted, "object"):
+	case wants("object"):
 		return "Write it as \"key: value\" lines."
-	case f.node.Kind == value.String && !strings.ContainsAny(f.node.Text(), " \n"):
-		return "Write it without quotes."
+	case wants("array"):
+		return "Write each item on a line that starts with \"- \"."
+	case wants("boolean") && len(wanted) == 1:
+		return booleanAdvice(f.node.Text())
+	case wants("integer") || wants("number"):
+		return numberAdvice(f, wants("number"))
+	case wants("string"):
+		return "Write one text."
+	case wants("boolean"):
+		return booleanAdvice(f.node.Text())
 	default:
-		return "Change it."
+		return "Remove the key."
 	}
+}
+
+// booleanAdvice says how to write a boolean, where text stands.
+func booleanAdvice(text string) string {
+	switch strings.ToLower(text) {
+	case "true", "false":
+		return "Write it without quotes."
+	case "yes", "on", "y", "enabled":
+		return "Write true."
+	case "no", "off", "n", "disabled":
+		return "Write false."
+	}
+	return "Write true or false."
+}
+
+// numberAdvice says how to write an integer or, with fraction, any number.
+func numberAdvice(f finding, fraction bool) string {
+	if text := f.node.Text(); text != "" {
+		_, err := strconv.ParseInt(text, 10, 64)
+		if err != nil && fraction {
+			_, err = strconv.ParseFloat(text, 64)
+		}
+		if err == nil {
+			return "Write it without quotes."
+		}
+	}
+	kind := "an integer"
+	if fraction {
+		kind = "a number"
+	}
+	return fmt.Sprintf("Write %s, such as %s.", kind, exampleNumber(f.owner, fraction))
+}
+
+// exampleNumber is a number that a subschema allows: its default, its first example, its minimum.
+func exampleNumber(owner *value.Node, fraction bool) string {
+	candidates := []*value.Node{owner.Get("default")}
+	if e := owner.Get("examples"); e != nil && len(e.Items) > 0 {
+		candidates = append(candidates, e.Items[0])
+	}
+	for _, n := range append(candidates, owner.Get("minimum"), owner.Get("maximum")) {
+		if n != nil && (n.Kind == value.Integer || n.Kind == value.Number && fraction) {
+			return plainText(n)
+		}
+	}
+	return "2"
 }
 
 // show names the value in a sentence, unless it is secret or long.

@@ -34,6 +34,21 @@ func Open(dir, prefix string) (Tree, io.Closer, error) {
 	return Tree{FS: root.FS(), Prefix: prefix}, root, nil
 }
 
+// ReadFile reads a file that the user named, wherever it is and whatever link leads to it, up to max bytes and one more:
+// a longer text is for the caller to refuse. A directory is an error.
+func ReadFile(path string, max int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading a file: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, max+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading a file: %w", err)
+	}
+	return text, nil
+}
+
 // Find walks up from dir to the nearest directory that is a values repository: one with a file otomi.yaml or a directory
 // env. It returns found false where there is none up to the root of the file system.
 func Find(dir string) (root string, found bool, err error) {

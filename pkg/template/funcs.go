@@ -1,7 +1,6 @@
 package template
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,7 +9,6 @@ import (
 	"strings"
 	"text/template"
 
-	"github.com/Masterminds/sprig/v3"
 	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/yaml"
 )
@@ -19,7 +17,7 @@ import (
 // pkg/maputil; docs/templating_funcs.md), except that those which reach the world ask for permission, and that keys and
 // values come in order.
 func (r *run) funcs() template.FuncMap {
-	f := sprig.TxtFuncMap()
+	f := Functions()
 	f["sprigGet"] = f["get"]
 	maps.Copy(f, template.FuncMap{
 		"get":            get,
@@ -29,40 +27,21 @@ func (r *run) funcs() template.FuncMap {
 		"toYaml":         toYAML,
 		"fromYaml":       fromYAML,
 
-		"keys":      keys,
-		"values":    values,
-		"repeat":    repeat,
-		"until":     func(n int) ([]int, error) { return untilStep(0, n, cmp.Compare(n, 0)) },
-		"untilStep": untilStep,
-		"seq":       seq,
-		"indent":    indent,
-		"nindent": func(n int, s string) (string, error) {
-			s, err := indent(n, s)
-			return "\n" + s, err
-		},
+		"keys":   keys,
+		"values": values,
 
 		"env":         func(name string) (string, error) { return r.env("env", name) },
 		"requiredEnv": r.requiredEnv,
 		"expandenv": func(string) (string, error) {
-			return "", forbidden{"expandenv reads any variable of the environment, which a template may not. " +
-				"Read one by name with env, and allow it with: --allow env=NAME"}
+			return "", forbidden{"expandenv reads any variable of the environment, which a template may not. " + useValues}
 		},
 	})
-	for _, name := range []string{"randAlphaNum", "randAlpha", "randAscii", "randNumeric"} {
-		random := f[name].(func(int) string)
-		f[name] = func(n int) (string, error) {
-			if n > maxItems {
-				return "", tooMany(name)
-			}
-			return random(n), nil
-		}
-	}
 	for name, does := range outside {
 		f[name] = func(...any) (any, error) {
-			return nil, forbidden{fmt.Sprintf("%s %s, which this version of otomi never lets a template do. "+
-				"Put what it would give into the values instead.", name, does)}
+			return nil, forbidden{fmt.Sprintf("%s %s, which this version of otomi never lets a template do. ", name, does) + useValues}
 		}
 	}
+	r.Guard(f)
 	return f
 }
 
@@ -80,11 +59,13 @@ var outside = map[string]string{
 	"getHostByName":    "asks the network",
 }
 
+// useValues is what to do in place of asking the world.
+const useValues = "Put what it gives into the values repository, and read it from .Values instead."
+
 func (r *run) env(function, name string) (string, error) {
 	value, ok := r.o.Allow.Env[name]
 	if !ok {
-		return "", forbidden{fmt.Sprintf("%s reads the variable %s of the environment, which was not allowed. "+
-			"Put it into the values, or allow it with: --allow env=%s", function, name, name)}
+		return "", forbidden{fmt.Sprintf("%s reads the variable %s of the environment, which a template may not. ", function, name) + useValues}
 	}
 	return value, nil
 }
@@ -156,7 +137,7 @@ func step(v any, name, path string) (any, error) {
 	}
 	kind := "null"
 	if rv.IsValid() {
-		kind = "a " + rv.Kind().String()
+		kind = "a value of the type " + rv.Kind().String()
 	}
 	return nil, undefined{detail: fmt.Sprintf("get %q: %q is looked for in %s, which is no map.", path, name, kind), key: name}
 }
@@ -224,70 +205,4 @@ func values(dict map[string]any) []any {
 		out = append(out, dict[k])
 	}
 	return out
-}
-
-func repeat(n int, s string) (string, error) {
-	if n <= 0 {
-		return "", nil
-	}
-	if n > maxItems || n*len(s) > maxOutput {
-		return "", tooMany("repeat")
-	}
-	return strings.Repeat(s, n), nil
-}
-
-func untilStep(start, stop, by int) ([]int, error) {
-	var out []int
-	if by == 0 || stop < start && by > 0 || stop > start && by < 0 {
-		return out, nil
-	}
-	if (stop-start)/by > maxItems {
-		return nil, tooMany("a loop")
-	}
-	for i := start; by > 0 && i < stop || by < 0 && i > stop; i += by {
-		out = append(out, i)
-	}
-	return out, nil
-}
-
-// seq is sprig's: the numbers from 1 or a start to an end, in steps of one or of the one in the middle, as a text.
-func seq(params ...int) (string, error) {
-	start, by := 1, 0
-	switch len(params) {
-	case 1:
-	case 2:
-		start = params[0]
-	case 3:
-		start, by = params[0], params[1]
-	default:
-		return "", nil
-	}
-	end := params[len(params)-1]
-	unit := 1
-	if end < start {
-		unit = -1
-	}
-	if len(params) < 3 {
-		by = unit
-	}
-	if unit < 0 && by > 0 {
-		return "", nil
-	}
-	numbers, err := untilStep(start, end+unit, by)
-	return strings.Trim(fmt.Sprint(numbers), "[]"), err
-}
-
-func indent(n int, s string) (string, error) {
-	if n < 0 {
-		n = 0
-	}
-	if n > maxItems || n*(strings.Count(s, "\n")+1) > maxOutput {
-		return "", tooMany("indent")
-	}
-	pad := strings.Repeat(" ", n)
-	return pad + strings.ReplaceAll(s, "\n", "\n"+pad), nil
-}
-
-func tooMany(function string) error {
-	return overBudget{function + " was asked for too much. Give it a smaller number."}
 }

@@ -8,17 +8,23 @@ var (
 	iterated = regexp.MustCompile(`(?s)^(range can't iterate over|can't use) .*$`)
 	quoted   = regexp.MustCompile("(?s)\"(?:[^\"\\\\]|\\\\.)*\"|`[^`]*`")
 	calling  = regexp.MustCompile(`(?s)^(error calling [A-Za-z0-9_.]+: )(.*)$`)
+	// What include, tpl and template say of a name that no template has (text/template, ExecuteTemplate and walkTemplate).
+	nameless = regexp.MustCompile(`^(?:error calling (?:include|tpl): )?(?:template: )?(?:no )?template ("(?:[^"\\]|\\.)*") (?:associated with template .*|not defined)$`)
 	authored = regexp.MustCompile(`^error calling (fail|required): `)
 )
 
 // Redact takes the values out of a message of text/template, since they may be secret: a diagnostic shows the place, and
-// who may see the value knows where it is. What fail and required say is the author's own text and stays.
+// who may see the value knows where it is. What fail and required say is the author's own text and stays, and so does the
+// name of a template that is not there.
 func Redact(message string) string {
 	if m := iterated.FindStringSubmatch(message); m != nil {
 		if m[1] == "can't use" {
 			return "the value is not of a type that can be used here"
 		}
 		return m[1] + " the value, which is neither a list nor a map"
+	}
+	if m := nameless.FindStringSubmatch(message); m != nil {
+		return "there is no template " + m[1]
 	}
 	if authored.MatchString(message) {
 		return calling.ReplaceAllString(message, "$2")

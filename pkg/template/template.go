@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"reflect"
 	"regexp"
@@ -26,8 +27,6 @@ const (
 	maxOutput = 16 << 20
 	// maxDepth bounds templates that carry out templates.
 	maxDepth = 200
-	// maxItems bounds the lists and repetitions that a number alone makes.
-	maxItems = 1 << 20
 )
 
 // Options of Execute. The zero value allows nothing.
@@ -47,18 +46,21 @@ type Permissions struct {
 // Execute carries out a template with helmfile's functions. A key that a map does not have is an error, as in helmfile
 // (missingkey=error). Maps and lists of data are copied first, so that functions like set change nothing of the
 // caller's. Output, depth and the sizes of generated lists are bounded; when ctx ends, execution stops at the next text it
-// writes.
+// writes or the next turn of a loop.
 func Execute(ctx context.Context, text []byte, data any, o Options) (string, diag.Diagnostics) {
-	r := &run{ctx: ctx, o: o, left: maxOutput}
+	r := &run{Bounds: NewBounds(ctx, maxOutput, maxDepth), o: o}
 	data = clone(data, map[uintptr]any{})
 	t := template.New(o.File).Option("missingkey=error").Funcs(r.funcs())
 	r.bind(t)
-	t, err := t.Parse(string(text))
+	t, err := r.Parse(t, string(text))
+	if _, over := OverBudget(err); over {
+		return "", diag.Diagnostics{execution(err, text, data, o)}
+	}
 	if err != nil {
 		return "", diag.Diagnostics{r.syntax(err, text)}
 	}
 	var b strings.Builder
-	if err := t.Execute(&bounded{run: r, b: &b}, data); err != nil {
+	if err := t.Execute(r.Writer(&b), data); err != nil {
 		return "", diag.Diagnostics{execution(err, text, data, o)}
 	}
 	return b.String(), nil
@@ -66,33 +68,11 @@ func Execute(ctx context.Context, text []byte, data any, o Options) (string, dia
 
 // run is one execution: what all templates in it share.
 type run struct {
-	ctx   context.Context
-	o     Options
-	left  int
-	depth int
+	*Bounds
+	o Options
 }
 
-// bounded is a writer that stops a template which writes too much or too long.
-type bounded struct {
-	run *run
-	b   *strings.Builder
-}
-
-func (w *bounded) Write(p []byte) (int, error) {
-	if err := w.run.ctx.Err(); err != nil {
-		return 0, overBudget{"it was still running when the time for it was over. Look for a loop that does not end."}
-	}
-	if w.run.left -= len(p); w.run.left < 0 {
-		return 0, overBudget{fmt.Sprintf("it writes more than %d MiB. Look for a loop or an include that grows.", maxOutput>>20)}
-	}
-	return w.b.Write(p)
-}
-
-// overBudget, forbidden and undefined are the failures of functions that have a code of their own.
-type overBudget struct{ detail string }
-
-func (e overBudget) Error() string { return e.detail }
-
+// forbidden and undefined are the failures of functions that have a code of their own.
 type forbidden struct{ detail string }
 
 func (e forbidden) Error() string { return e.detail }
@@ -110,23 +90,23 @@ func (e undefined) Error() string { return e.detail }
 func (r *run) bind(t *template.Template) {
 	t.Funcs(template.FuncMap{
 		"include": func(name string, data any) (string, error) {
-			return r.nested(func(b *strings.Builder) error {
-				return t.ExecuteTemplate(&bounded{run: r, b: b}, name, data)
+			return r.Nested(func(w io.Writer) error {
+				return t.ExecuteTemplate(w, name, data)
 			})
 		},
 		"tpl": func(text string, data any) (string, error) {
-			return r.nested(func(b *strings.Builder) error {
+			return r.Nested(func(w io.Writer) error {
 				inner, err := t.Clone()
 				if err != nil {
 					return fmt.Errorf("copying the templates for tpl: %w", err)
 				}
 				inner.Option("missingkey=error")
 				r.bind(inner)
-				inner, err = inner.New(tplName).Parse(text)
+				inner, err = r.Parse(inner.New(tplName), text)
 				if err != nil {
 					return err
 				}
-				return inner.Execute(&bounded{run: r, b: b}, data)
+				return inner.Execute(w, data)
 			})
 		},
 	})
@@ -134,19 +114,6 @@ func (r *run) bind(t *template.Template) {
 
 // tplName is the name of a text given to tpl, which stands in no file.
 const tplName = "tpl"
-
-func (r *run) nested(execute func(*strings.Builder) error) (string, error) {
-	if r.depth >= maxDepth {
-		return "", overBudget{fmt.Sprintf("templates carry out templates more than %d deep. Look for one that includes itself.", maxDepth)}
-	}
-	r.depth++
-	defer func() { r.depth-- }()
-	var b strings.Builder
-	if err := execute(&b); err != nil {
-		return "", err
-	}
-	return b.String(), nil
-}
 
 // unknownFunction and firstQuoted find the word that a mistake of syntax is about.
 var (

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/template"
@@ -84,15 +85,17 @@ func TestExecuteReports(t *testing.T) {
 		{"through null", "{{ .Values.apps.loki.x }}", diag.TemplateUndefined, ":1:4", "leads through a value that is null"},
 		{"in a loop", "{{ range .Values.teams }}\n{{ .nmae }}{{ end }}", diag.TemplateUndefined, ":2:4", `"nmae"`},
 		{"get", `{{ .Values | get "apps.grafna" }}`, diag.TemplateUndefined, ":1:14", `Did you mean "grafana"?`},
-		{"get through a scalar, also with a default", `{{ get "n.x" 1 .Values }}`, diag.TemplateUndefined, ":1:4", "which is no map"},
+		{"get through a scalar, also with a default", `{{ get "n.x" 1 .Values }}`, diag.TemplateUndefined, ":1:4", "looked for in a value of the type int, which is no map"},
 		{"required", `{{ required "a domain is needed" .Values.empty }}`, diag.TemplateExecution, ":1:4", "failed: a domain is needed"},
 		{"fail", `{{ fail "no way" }}`, diag.TemplateExecution, ":1:4", "no way"},
 		{"inside include", "{{ define \"x\" }}\n {{ .y.z }}{{ end }}{{ include \"x\" .Values }}", diag.TemplateUndefined, ":2:5", `no "y"`},
+		{"include of a name that no template has lost the name", `{{ include "nope" . }}`, diag.TemplateExecution, ":1:4", `there is no template "nope"`},
+		{"template of a name that no template has", `{{ template "nope" . }}`, diag.TemplateExecution, ":1:", `there is no template "nope"`},
 		{"inside tpl", "a\n{{ tpl \"{{ .y }}\" .Values }}", diag.TemplateUndefined, ":2:4", `no "y"`},
 		{"syntax inside tpl", "{{ tpl \"{{ nope }}\" . }}", diag.TemplateExecution, ":1:4", `"nope"`},
-		{"env", "a\n b: {{ env \"HOME\" }}", diag.TemplateForbidden, ":2:8", "--allow env=HOME"},
-		{"requiredEnv", `{{ requiredEnv "TOKEN" }}`, diag.TemplateForbidden, ":1:4", "--allow env=TOKEN"},
-		{"expandenv", `{{ expandenv "$HOME" }}`, diag.TemplateForbidden, ":1:4", "--allow env=NAME"},
+		{"env", "a\n b: {{ env \"HOME\" }}", diag.TemplateForbidden, ":2:8", "HOME"},
+		{"requiredEnv", `{{ requiredEnv "TOKEN" }}`, diag.TemplateForbidden, ":1:4", "TOKEN"},
+		{"expandenv", `{{ expandenv "$HOME" }}`, diag.TemplateForbidden, ":1:4", "any variable"},
 		{"exec", `{{ exec "ls" (list "-l") }}`, diag.TemplateForbidden, ":1:4", "exec runs a program"},
 		{"readFile", `{{ readFile "x" }}`, diag.TemplateForbidden, ":1:4", "readFile reads a file"},
 		{"getHostByName", `{{ getHostByName "example.com" }}`, diag.TemplateForbidden, ":1:4", "asks the network"},
@@ -123,6 +126,17 @@ func TestExecuteReports(t *testing.T) {
 	}
 }
 
+// What a template may not do can't be allowed yet, so no detail may name a flag for it.
+func TestARefusalAdvisedAFlagThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{`{{ env "HOME" }}`, `{{ requiredEnv "HOME" }}`, `{{ expandenv "$HOME" }}`, `{{ exec "ls" list }}`} {
+		_, ds := template.Execute(t.Context(), []byte(text), data(), template.Options{})
+		require.Len(t, ds, 1, text)
+		require.NotContains(t, ds[0].Detail, "--allow", text)
+		require.Contains(t, ds[0].Detail, "Put what it gives into the values repository", text)
+	}
+}
+
 func TestExecuteChangesNoValue(t *testing.T) {
 	t.Parallel()
 	in := data()
@@ -138,6 +152,36 @@ func TestExecuteStopsWithItsContext(t *testing.T) {
 	_, ds := template.Execute(ctx, []byte(`x{{ .Values.n }}`), data(), template.Options{File: "x"})
 	require.Len(t, ds, 1)
 	require.Equal(t, diag.TemplateBudget, ds[0].Code)
+}
+
+func TestALoopThatWritesNothingRanOn(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		`{{ $l := until 1000000 }}{{ range $l }}{{ range $l }}{{ end }}{{ end }}`,
+		`{{ range 1000000000000 }}{{ end }}`,
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		_, ds := template.Execute(ctx, []byte(text), data(), template.Options{File: "x"})
+		cancel()
+		require.Len(t, ds, 1, text)
+		require.Equal(t, diag.TemplateBudget, ds[0].Code)
+	}
+}
+
+func TestFunctionsMadeMuchOfLittle(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		`{{ $s := "x" }}{{ range until 60 }}{{ $s = printf "%s%s" $s $s }}{{ end }}`,
+		`{{ $x := list "x" }}{{ range until 60 }}{{ $x = list $x $x }}{{ end }}{{ toYaml $x }}`,
+		`{{ $_ := set .Values "v" .Values }}{{ .Values }}`,
+		`{{ untilStep -9223372036854775808 9223372036854775807 1 }}`,
+		`{{ define "x" }}{{ template "x" . }}{{ end }}{{ template "x" . }}`,
+		strings.Repeat("{{ if true }}", 10_000) + strings.Repeat("{{ end }}", 10_000),
+	} {
+		_, ds := template.Execute(t.Context(), []byte(text), data(), template.Options{File: "f"})
+		require.Len(t, ds, 1, text)
+		require.Equal(t, diag.TemplateBudget, ds[0].Code, ds[0].Detail)
+	}
 }
 
 func TestParseFailure(t *testing.T) {
@@ -203,6 +247,8 @@ func TestRedact(t *testing.T) {
 		{"error calling fail: take 5", "take 5"},
 		{`error calling mustToDate: parsing time "s3cret" as "2006": cannot parse "s3cret" as "2006"`,
 			"error calling mustToDate: parsing time (value) as (value): cannot parse (value) as (value)"},
+		{`error calling include: template: no template "nope" associated with template "a/b.yaml"`, `there is no template "nope"`},
+		{`template "nope" not defined`, `there is no template "nope"`},
 		{`nil pointer evaluating interface {}.x`, `nil pointer evaluating interface {}.x`},
 	}
 	for _, tt := range tests {

@@ -23,6 +23,17 @@ const (
 	Map     Kind = "map"
 )
 
+// WithArticle is the kind as a sentence has it: "an integer", "a map", and null as it is.
+func (k Kind) WithArticle() string {
+	switch k {
+	case Null:
+		return "null"
+	case Integer:
+		return "an integer"
+	}
+	return "a " + string(k)
+}
+
 // Origin says where a value was written: the layer, and the place in its file. A value that no file holds (a flag, a
 // default of the schema) has a layer and may have no place.
 type Origin struct {

@@ -8,6 +8,17 @@ import (
 	"github.com/redkubes/otomi/pkg/value"
 )
 
+func TestASentenceSaidAInteger(t *testing.T) {
+	t.Parallel()
+	got := map[value.Kind]string{}
+	for _, kind := range []value.Kind{value.Null, value.Integer, value.Map, value.Boolean} {
+		got[kind] = kind.WithArticle()
+	}
+	require.Equal(t, map[value.Kind]string{
+		value.Null: "null", value.Integer: "an integer", value.Map: "a map", value.Boolean: "a boolean",
+	}, got)
+}
+
 func tree() *value.Node {
 	o := value.Origin{Layer: "a"}
 	return value.NewMap(o,

@@ -41,7 +41,7 @@ func (r *reader) document(docs []*yaml.Node) *value.Node {
 		return empty
 	}
 	r.fail(diag.ValuesRootNotMap, tok.place,
-		"the file holds a %s, and values are a map. Write it as \"key: value\" lines.", root.Kind)
+		"the file holds %s, and values are a map. Write it as \"key: value\" lines.", root.Kind.WithArticle())
 	return empty
 }
 
@@ -279,12 +279,12 @@ func (r *reader) key(k *yaml.Node, depth int) (string, token, bool) {
 	r.diags = r.diags[:before] // what the key itself means is no matter any more
 	switch v.Kind {
 	case value.List, value.Map:
-		r.fail(diag.YAMLNonStringKey, v.Origin.Range, "a %s is no key. Write a string.", v.Kind)
+		r.fail(diag.YAMLNonStringKey, v.Origin.Range, "%s is no key. Write a string.", v.Kind.WithArticle())
 	case value.Null:
 		r.fail(diag.YAMLNonStringKey, tok.place, "the key is null, and a key is a string. Write it in quotes, or name it.")
 	default:
 		r.fail(diag.YAMLNonStringKey, tok.place,
-			"the key %s is a %s in YAML 1.1, as Helm reads it, and a key is a string. Write it in quotes: %q.", n.Value, v.Kind, n.Value)
+			"the key %s is %s in YAML 1.1, as Helm reads it, and a key is a string. Write it in quotes: %q.", n.Value, v.Kind.WithArticle(), n.Value)
 	}
 	return "", key, false
 }

@@ -279,6 +279,7 @@ var seeds = []string{
 	"a:\n- b\n- - c\n  - d\n-\n", "ä: ö\n\u2028b: c", "a: b\r\nc: d\rd: e\n", "[a, b]: c", "a: <<\n", "<<: {}\n", "\"<<\": 1\n", "a: *a", "a: &a [*a]", "&a a: *a\n*a : b\n", "a: # c\n  b: 1 # d\n# e\nf: 2\n",
 	"{a: 1, b, c: }", "[a: b, c]", "a: !!binary aGk=", "a: !!set {b}", "a: !!timestamp 2024-01-01", "a: 'x\n\n  y'\n", "- a\n- b", "a: ~\nb:\nc: null\n", "a: 1\n...\nb: 2", "\t", "a: @b", "a: `b`", "a:\tb",
 	"&0\n!", "#\r\t\r#", "#\n\t#", "a: [\n\t# c\n]", "!\u0085", "a: &x\u2028!", "a: &x !\n", "a: !\n!!str b: c", "! a", "a: &x\n  !!str\n  b\n", "[! , a]", "a: !<tag:yaml.org,2002:str> b", "!!map {a: b}", "a: &x\nb: *x\n",
+	"a: 0b+1\nb: 0b-1\nc: -0b1\nd: -0b+1\ne: 0b_1\nf: +0b1\n",
 }
 
 // sameAsHelm is the law of this package: what Read accepts, it reads as Helm does.

@@ -68,6 +68,12 @@ func number(s string) any {
 			return f
 		}
 	}
+	// A sign may stand behind the prefix: the library cuts that off before it reads the digits.
+	if digits, ok := strings.CutPrefix(plain, "0b"); ok {
+		if i, err := strconv.ParseInt(digits, 2, 64); err == nil {
+			return i
+		}
+	}
 	return s
 }
 

@@ -1,0 +1,21 @@
+package yaml
+
+import (
+	"bytes"
+
+	"sigs.k8s.io/yaml"
+	goyaml "sigs.k8s.io/yaml/goyaml.v3"
+)
+
+// DecodeInto reads text into v as Helm's template functions do (pkg/engine, funcs.go). The error is that of
+// sigs.k8s.io/yaml as it is, since Helm hands its text to the template.
+func DecodeInto(text []byte, v any) error { return yaml.Unmarshal(text, v) }
+
+// MarshalPretty writes v as Helm's toYamlPretty does: with lists indented below their key, and a newline at the end.
+func MarshalPretty(v any) ([]byte, error) {
+	var text bytes.Buffer
+	encoder := goyaml.NewEncoder(&text)
+	encoder.SetIndent(2)
+	err := encoder.Encode(v)
+	return text.Bytes(), err
+}
