@@ -6,7 +6,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GOFLAGS_BUILD := -ldflags "-X main.version=$(VERSION)"
 TIMEOUT ?= 20m
 
-.PHONY: help build test race lint check demo bench update clean deps playground helm fuzz
+.PHONY: help build test race lint check demo bench update clean deps playground helm fuzz fuzz-short
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,7 @@ test: build playground helm ## every test: unit, scripts, end to end on a real c
 	OTOMI_PLAYGROUND="$$(sh cmd/playground/build)" OTOMI_HELM="$(CURDIR)/bin/helm" \
 		$(GO) test -race -timeout $(TIMEOUT) ./...
 	cd cmd/playground && CGO_ENABLED=0 GOFLAGS=-buildvcs=false $(GO) test -timeout $(TIMEOUT) ./e2e
+	@$(MAKE) --no-print-directory fuzz-short
 	@echo "the demo, from beginning to end (its output goes to dist/demo-test.log)"
 	@mkdir -p dist; PLAYGROUND="$$(sh cmd/playground/build)" OTOMI="$(CURDIR)/bin/otomi" DEMO_DIR=dist/demo-test DEMO_STOP=1 \
 		sh testdata/demo.sh >dist/demo-test.log 2>&1 || { cat dist/demo-test.log; exit 1; }
@@ -32,7 +33,7 @@ lint: deps ## gofmt, go vet, and go.mod in order
 
 check: lint ## lint, and goldens that are as the code writes them
 	OTOMI_UPDATE=1 $(GO) test -count=1 -run 'TestScript|Golden' ./cmd/otomi ./pkg/... >/dev/null
-	git diff --exit-code -- testdata pkg
+	git diff --exit-code -- testdata pkg docs
 
 demo: build playground ## the whole product in two minutes, on a real control plane on this machine
 	@PLAYGROUND="$$(sh cmd/playground/build)" OTOMI="$(CURDIR)/bin/otomi" sh testdata/demo.sh
@@ -42,10 +43,13 @@ bench: build playground helm ## the figures of docs/performance.md
 		$(GO) test -run '^$$' -bench . -benchmem -benchtime $${BENCHTIME:-2s} ./cmd/otomi ./pkg/...
 
 fuzz: deps ## each fuzz target for a minute
-	@for target in $$(grep -rhoE '^func Fuzz[A-Za-z]+' --include='*_test.go' pkg | awk '{print $$2}'); do \
+	@for target in $$(grep -rhoE '^func Fuzz[A-Za-z]+' --include='*_test.go' $${FUZZDIRS:-pkg} | awk '{print $$2}'); do \
 		dir="$$(dirname "$$(grep -rlE "^func $$target\(" --include='*_test.go' pkg)")"; \
-		echo "$$target in $$dir"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $${FUZZTIME:-60s} "./$$dir" || exit 1; \
+		echo "$$target in $$dir"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $${FUZZTIME:-60s} -fuzzminimizetime 20x "./$$dir" || exit 1; \
 	done
+
+fuzz-short: deps # those of YAML, merge and schema for 10 seconds each: part of `make test`
+	@FUZZTIME=10s FUZZDIRS="pkg/yaml pkg/merge pkg/schema" $(MAKE) --no-print-directory fuzz
 
 update: deps ## rewrite the goldens
 	OTOMI_UPDATE=1 $(GO) test -count=1 -run 'TestScript|Golden' ./cmd/otomi ./pkg/...

@@ -5,11 +5,13 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/redkubes/otomi/pkg/pipeline"
+	"github.com/redkubes/otomi/pkg/report"
 	"github.com/redkubes/otomi/pkg/scaffold"
 )
 
@@ -20,6 +22,9 @@ what it left alone.
 
   otomi bootstrap --cluster aws/demo --domain demo.example.com --kube-context demo-admin platform
   otomi bootstrap --profile demo platform`
+
+// registryFile is the registry of clusters in a values repository.
+const registryFile = "env/clusters.yaml"
 
 type bootstrapOptions struct {
 	cluster     string
@@ -54,7 +59,7 @@ func newBootstrap(a *app) *cobra.Command {
 
 func runBootstrap(ctx context.Context, a *app, dir string, o bootstrapOptions) error {
 	if o.cluster == "" && o.profile == "" {
-		if !a.world.asks {
+		if !a.world.stdinTerminal || !a.world.stderrTerminal {
 			return fmt.Errorf("nothing says which cluster to begin with; type: otomi bootstrap --cluster CLOUD/NAME --domain DOMAIN %s, or --profile demo for an example", dir)
 		}
 		if err := askBootstrap(ctx, a, &o); err != nil {
@@ -77,11 +82,17 @@ func runBootstrap(ctx context.Context, a *app, dir string, o bootstrapOptions) e
 	for _, name := range result.Left {
 		a.report.Talk("left as it is: %s", filepath.Join(dir, name))
 	}
+	if slices.Contains(result.Left, registryFile) && o.cluster != "" {
+		// The registry is the one file that has to change for what was asked, and it is the user's.
+		cloud, name, _ := strings.Cut(o.cluster, "/")
+		a.report.Talk("a cluster is added by you: unless %s has it, write there, below clouds:", registryFile)
+		a.report.Talk("  %s:\n    clusters:\n      %s: { domain: %q, kubeContext: %q }", cloud, name, o.domain, o.kubeContext)
+	}
 	switch {
 	case len(result.Written) == 0:
 		a.report.Talk("nothing was written: every file is there already")
 	default:
-		a.report.Talk("wrote %d files to %s", len(result.Written), dir)
+		a.report.Talk("wrote %s to %s", report.Plural(len(result.Written), "file"), dir)
 		a.report.Talk("its README.md says what to do next; for a start: cd %s && otomi validate --all", dir)
 	}
 	return nil

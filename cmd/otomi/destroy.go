@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -10,19 +11,15 @@ import (
 
 const destroyHelp = `Uninstall the releases of the runlevels, in reverse order.
 
-Custom resource definitions and namespaces stay, unless --delete-namespaces is given. On a
-terminal it asks first, unless --yes is given.
+Custom resource definitions and namespaces stay, unless --delete-namespaces is given. It
+asks first; where nobody can be asked, it wants --yes.
 
   otomi destroy -c aws/demo
   otomi destroy -c aws/demo -l team=alpha --yes`
 
 type destroyOptions struct {
-	target           targetOptions
-	selection        selectOptions
-	connect          connectOptions
-	output           string
+	fleet            fleetOptions
 	yes              bool
-	keepGoing        bool
 	deleteNamespaces bool
 }
 
@@ -35,48 +32,29 @@ func newDestroy(a *app) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return runDestroy(cmd.Context(), a, o) },
 	}
-	o.target.flags(cmd.Flags())
-	o.selection.flags(cmd.Flags())
-	o.connect.flags(cmd.Flags())
-	cmd.Flags().VarP(formatFlag(&o.output, "text", "json"), "output", "o", "format: text or json")
+	o.fleet.flags(cmd.Flags())
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask")
-	cmd.Flags().BoolVar(&o.keepGoing, "keep-going", false, "with --all: go on with the next cluster when one fails")
 	cmd.Flags().BoolVar(&o.deleteNamespaces, "delete-namespaces", false, "delete the namespaces that releases made, with all that is in them")
 	return cmd
 }
 
 func runDestroy(ctx context.Context, a *app, o destroyOptions) error {
-	platform, clusters, err := a.open(ctx, o.target)
+	f, err := a.gather(ctx, o.fleet)
 	if err != nil {
 		return err
 	}
-	defer platform.Close()
-	d := deployment{app: a, output: o.output, keepGoing: o.keepGoing}
-	for _, c := range clusters {
-		client, plan, err := a.teardown(ctx, platform, c, o)
-		if err != nil {
-			if err := d.fail(c.ID, err); err != nil {
-				return err
-			}
-			continue
+	defer f.platform.Close()
+	d := newDeployment(f)
+	err = f.each(ctx, func(ctx context.Context, stage pipeline.Stage, client *pipeline.Client) error {
+		plan, err := f.platform.Teardown(ctx, stage, client, o.deleteNamespaces)
+		if err == nil {
+			d.add(plan, client)
 		}
-		d.plans = append(d.plans, plan)
-		d.clients = append(d.clients, client)
+		return err
+	})
+	if err != nil {
+		return errors.Join(d.document(), err)
 	}
-	_, err = d.carryOut(ctx, "destroy", o.yes)
+	_, err = d.carryOut(ctx, question{verb: "destroy", yes: o.yes, mustBeAnswered: true})
 	return err
-}
-
-// teardown plans the uninstallation on one cluster. Diagnostics have been shown when it returns.
-func (a *app) teardown(ctx context.Context, platform *pipeline.Platform, c pipeline.Cluster, o destroyOptions) (*pipeline.Client, pipeline.Plan, error) {
-	stage, err := a.evaluate(ctx, platform, c, o.selection)
-	if err != nil {
-		return nil, pipeline.Plan{}, err
-	}
-	client, err := pipeline.Connect(ctx, c, a.connection(o.connect))
-	if err != nil {
-		return nil, pipeline.Plan{}, err
-	}
-	plan, err := platform.Teardown(ctx, stage, client, o.deleteNamespaces)
-	return client, plan, err
 }

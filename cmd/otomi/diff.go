@@ -19,29 +19,27 @@ nothing is printed on standard output.
   otomi diff -c aws/demo -l team=alpha --detailed-exitcode`
 
 type diffOptions struct {
-	target           targetOptions
-	selection        selectOptions
-	capabilities     capabilityOptions
-	connect          connectOptions
+	fleet            fleetOptions
 	compare          compareOptions
-	output           string
 	detailedExitcode bool
 }
 
-// compareOptions say how a comparison judges objects that are in the way.
+// compareOptions say how a cluster is compared with what is wanted of it.
 type compareOptions struct {
+	capabilities  capabilityOptions
 	takeOwnership bool
 	force         bool
 }
 
 func (o *compareOptions) flags(flags *pflag.FlagSet) {
+	o.capabilities.flags(flags)
 	flags.BoolVar(&o.takeOwnership, "take-ownership", false, "adopt objects that are there and belong to no release")
 	flags.BoolVar(&o.force, "force", false, "replace objects that can't be changed in place")
 }
 
-func (o compareOptions) with(c capabilityOptions) pipeline.DiffOptions {
+func (o compareOptions) diff() pipeline.DiffOptions {
 	return pipeline.DiffOptions{
-		Capabilities:  pipeline.Capabilities{KubeVersion: c.kubeVersion, APIVersions: c.apiVersions},
+		Capabilities:  o.capabilities.capabilities(),
 		TakeOwnership: o.takeOwnership,
 		Force:         o.force,
 	}
@@ -56,58 +54,48 @@ func newDiff(a *app) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return runDiff(cmd.Context(), a, o) },
 	}
-	o.target.flags(cmd.Flags())
-	o.selection.flags(cmd.Flags())
-	o.capabilities.flags(cmd.Flags())
-	o.connect.flags(cmd.Flags())
+	o.fleet.flags(cmd.Flags())
 	o.compare.flags(cmd.Flags())
-	cmd.Flags().VarP(formatFlag(&o.output, "text", "json"), "output", "o", "format: text or json")
 	cmd.Flags().BoolVar(&o.detailedExitcode, "detailed-exitcode", false, "exit with 2 when there are differences")
 	return cmd
 }
 
 func runDiff(ctx context.Context, a *app, o diffOptions) error {
-	platform, clusters, err := a.open(ctx, o.target)
+	f, err := a.gather(ctx, o.fleet)
 	if err != nil {
 		return err
 	}
-	defer platform.Close()
+	defer f.platform.Close()
 	var plans []pipeline.Plan
-	differ, invalid := false, false
-	for _, c := range clusters {
-		_, plan, err := a.plan(ctx, platform, c, o.connect, o.selection, o.compare.with(o.capabilities))
+	differ := false
+	err = f.each(ctx, func(ctx context.Context, stage pipeline.Stage, client *pipeline.Client) error {
+		plan, err := f.plan(ctx, stage, client, o.compare.diff())
 		if err != nil {
 			return err
 		}
 		plans = append(plans, plan)
 		differ = differ || !plan.Empty()
-		invalid = invalid || plan.Counts().Invalid > 0
-	}
-	if err := a.report.Plans(plans, o.output); err != nil {
+		f.failed = f.failed || plan.Counts().Invalid > 0
+		return nil
+	})
+	if err != nil {
 		return err
 	}
-	switch {
-	case invalid:
-		return exit(exitFailed)
-	case differ && o.detailedExitcode:
+	if err := a.report.Plans(plans, o.fleet.output); err != nil {
+		return err
+	}
+	if differ && o.detailedExitcode && !f.failed {
 		return exit(exitDifferences)
 	}
-	return nil
+	return f.verdict()
 }
 
-// plan compares one cluster with what is wanted of it. Diagnostics have been shown when it returns.
-func (a *app) plan(ctx context.Context, platform *pipeline.Platform, c pipeline.Cluster, connect connectOptions, selection selectOptions, o pipeline.DiffOptions) (*pipeline.Client, pipeline.Plan, error) {
-	stage, err := a.evaluate(ctx, platform, c, selection)
+// plan compares a cluster with what is wanted of it. Diagnostics have been shown when it returns.
+func (f *fleet) plan(ctx context.Context, stage pipeline.Stage, client *pipeline.Client, o pipeline.DiffOptions) (pipeline.Plan, error) {
+	plan, former, diags, err := f.platform.Diff(ctx, stage, client, o)
+	f.report.Hide(former)
 	if err != nil {
-		return nil, pipeline.Plan{}, err
+		return pipeline.Plan{}, err
 	}
-	client, err := pipeline.Connect(ctx, c, a.connection(connect))
-	if err != nil {
-		return nil, pipeline.Plan{}, err
-	}
-	plan, diags, err := platform.Diff(ctx, stage, client, o)
-	if err != nil {
-		return nil, pipeline.Plan{}, err
-	}
-	return client, plan, a.reported(diags, platform.Sources())
+	return plan, f.reported(diags, f.platform.Sources())
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/redkubes/otomi/pkg/pipeline"
 	"github.com/redkubes/otomi/pkg/report"
 )
 
@@ -41,12 +42,17 @@ func runList(ctx context.Context, a *app, o listOptions) error {
 	}
 	defer platform.Close()
 	var lists []report.List
+	var stages []pipeline.Stage
 	for _, c := range clusters {
 		stage, err := a.evaluate(ctx, platform, c, o.selection)
 		if err != nil {
 			return err
 		}
+		stages = append(stages, stage)
 		lists = append(lists, report.List{Cluster: c.ID, Levels: stage.Levels})
+	}
+	if err := a.matched(stages, o.selection); err != nil {
+		return err
 	}
 	return a.report.List(lists, o.output)
 }

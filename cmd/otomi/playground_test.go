@@ -144,16 +144,16 @@ func kube(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-type object struct {
+type liveObject struct {
 	client dynamic.ResourceInterface
 	name   string
 }
 
-func (o object) Get(ctx context.Context) (*unstructured.Unstructured, error) {
+func (o liveObject) Get(ctx context.Context) (*unstructured.Unstructured, error) {
 	return o.client.Get(ctx, o.name, metav1.GetOptions{})
 }
 
-func resource(ts *testscript.TestScript, kind, name string) object {
+func resource(ts *testscript.TestScript, kind, name string) liveObject {
 	config, err := clientcmd.BuildConfigFromFlags("", ts.Getenv("KUBECONFIG"))
 	ts.Check(err)
 	config.UserAgent = "script"
@@ -165,9 +165,9 @@ func resource(ts *testscript.TestScript, kind, name string) object {
 		gvr.Group, gvr.Version = parts[0], parts[1]
 	}
 	if namespace, inner, ok := strings.Cut(name, "/"); ok {
-		return object{client: client.Resource(gvr).Namespace(namespace), name: inner}
+		return liveObject{client: client.Resource(gvr).Namespace(namespace), name: inner}
 	}
-	return object{client: client.Resource(gvr), name: name}
+	return liveObject{client: client.Resource(gvr), name: name}
 }
 
 // show returns a field of an object as text: scalars as they are, anything else as JSON, nothing as "".

@@ -29,7 +29,7 @@ type room struct {
 
 var (
 	nouns  = []string{"diag", "value", "manifest", "yaml", "template"}
-	stages = []string{"source", "layer", "merge", "schema", "runlevel", "render", "diff", "apply"}
+	stages = []string{"source", "layer", "merge", "schema", "lint", "runlevel", "render", "diff", "apply"}
 )
 
 // leftOf returns the nouns and the stages left of a stage: what it may import.
@@ -50,17 +50,18 @@ var rooms = map[string]room{
 		libraries: []string{"github.com/Masterminds/sprig/v3"},
 	},
 
-	"pkg/source":   {rooms: leftOf("source"), door: true},
+	"pkg/source":   {rooms: leftOf("source"), libraries: []string{"github.com/go-git/go-git/v5"}, door: true},
 	"pkg/layer":    {rooms: leftOf("layer"), libraries: []string{"github.com/Masterminds/semver/v3"}},
 	"pkg/merge":    {rooms: leftOf("merge"), libraries: []string{"github.com/imdario/mergo"}},
 	"pkg/schema":   {rooms: leftOf("schema"), libraries: []string{"github.com/santhosh-tekuri/jsonschema/v5"}},
+	"pkg/lint":     {rooms: leftOf("lint")},
 	"pkg/runlevel": {rooms: leftOf("runlevel")},
 	// A release is rendered from a chart: the one door that a stage knows by its type, since a chart is a file tree and
 	// a digest by then.
 	"pkg/render": {
 		rooms: append(leftOf("render"), "chart"),
 		libraries: []string{
-			"helm.sh/helm/v3/pkg/chart", "helm.sh/helm/v3/pkg/chartutil", "helm.sh/helm/v3/pkg/engine",
+			"helm.sh/helm/v3/pkg/chart", "helm.sh/helm/v3/pkg/chartutil", "github.com/BurntSushi/toml", "github.com/gobwas/glob",
 			"helm.sh/helm/v3/pkg/release", "helm.sh/helm/v3/pkg/releaseutil",
 		},
 	},

@@ -40,7 +40,9 @@ const (
 	exitFailed      = 1
 	exitDifferences = 2
 	exitNoMatch     = 3
+	exitHungUp      = 129
 	exitInterrupted = 130
+	exitBrokenPipe  = 141
 	exitTerminated  = 143
 )
 
@@ -92,6 +94,9 @@ func (a *app) code(ctx context.Context, err error) int {
 		return 0
 	case errors.As(err, &code):
 		return int(code)
+	case errors.Is(err, syscall.EPIPE):
+		// The reader had enough, as head has: nothing to tell.
+		return exitBrokenPipe
 	}
 	a.report.Failure(err)
 	return exitFailed
@@ -105,20 +110,25 @@ type signalError struct {
 
 func (e signalError) Error() string { return e.name }
 
-// interruptible returns a context that SIGINT and SIGTERM end. A second signal ends the process at once.
+// interruptible returns a context that SIGINT, SIGTERM and SIGHUP end. A second signal ends the process at once. A broken
+// pipe ends no process: what writes to it gets an error, and an apply whose reader went away closes its records.
 func interruptible(parent context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Ignore(syscall.SIGPIPE)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		select {
 		case s := <-signals:
 			signal.Stop(signals)
-			if s == syscall.SIGTERM {
+			switch s {
+			case syscall.SIGTERM:
 				cancel(signalError{name: "terminated", code: exitTerminated})
-			} else {
+			case syscall.SIGHUP:
+				cancel(signalError{name: "hung up", code: exitHungUp})
+			default:
 				cancel(signalError{name: "interrupted", code: exitInterrupted})
 			}
 		case <-ctx.Done():
@@ -141,6 +151,7 @@ func newRoot(a *app) *cobra.Command {
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.begin(cmd) },
 	}
+	cmd.CompletionOptions.DisableDefaultCmd = true
 	cmd.PersistentFlags().BoolVar(&a.noColor, "no-color", false, "no colours, also on a terminal (NO_COLOR does the same)")
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; `%s --help` lists the flags", err, cmd.CommandPath())
@@ -148,14 +159,19 @@ func newRoot(a *app) *cobra.Command {
 	cmd.AddCommand(
 		newBootstrap(a),
 		newValues(a),
+		newLayers(a),
+		newExplain(a),
 		newValidate(a),
+		newLint(a),
 		newTemplate(a),
 		newDiff(a),
 		newApply(a),
 		newDestroy(a),
 		newStatus(a),
 		newList(a),
+		newSchema(a),
 		newVersion(a),
+		newCompletion(),
 	)
 	return cmd
 }
@@ -165,10 +181,14 @@ func (a *app) begin(cmd *cobra.Command) error {
 	if err := readSettings(a.world, cmd); err != nil {
 		return err
 	}
+	decorated := !a.noColor && a.world.env("NO_COLOR") == "" && !a.world.inCI()
 	a.report = report.New(report.Options{
-		Out:    a.world.stdout,
-		Err:    a.world.stderr,
-		Colour: a.world.colour && !a.noColor && a.world.env("NO_COLOR") == "" && !a.world.inCI(),
+		Out:       a.world.stdout,
+		Err:       a.world.stderr,
+		ColourOut: decorated && a.world.stdoutTerminal,
+		ColourErr: decorated && a.world.stderrTerminal,
+		// A line that replaces itself is a decoration too.
+		Progress: decorated && a.world.stderrTerminal,
 	})
 	return nil
 }

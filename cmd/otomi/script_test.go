@@ -24,6 +24,7 @@ func TestScript(t *testing.T) {
 		Setup:               setup,
 		Condition:           condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"commit":     commit,
 			"playground": startPlayground,
 			"kube":       kube,
 			"audit":      audit,
@@ -38,10 +39,17 @@ func setup(env *testscript.Env) error {
 	env.Setenv("KUBECONFIG", filepath.Join(env.WorkDir, "no-kubeconfig"))
 	env.Setenv("CI", "")
 	env.Setenv("NO_COLOR", "")
-	if helm := os.Getenv("OTOMI_HELM"); helm != "" {
-		env.Setenv("PATH", filepath.Dir(helm)+string(os.PathListSeparator)+env.Getenv("PATH"))
+	helm := os.Getenv("OTOMI_HELM")
+	if helm == "" {
+		return nil
 	}
-	return nil
+	// A folder with helm alone: beside the one that make builds stands an otomi, which is not the one to test.
+	dir := filepath.Join(env.WorkDir, ".bin")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	env.Setenv("PATH", dir+string(os.PathListSeparator)+env.Getenv("PATH"))
+	return os.Symlink(helm, filepath.Join(dir, "helm"))
 }
 
 // condition knows [playground] and [helm]: what `make test` builds and names in the environment.

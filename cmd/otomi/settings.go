@@ -39,7 +39,7 @@ func readSettings(w world, cmd *cobra.Command) error {
 	}
 	var errs []error
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		if f.Changed || !isSetting(f.Name) {
+		if f.Changed || !isSetting(f.Name) || contradicted(cmd, f.Name) {
 			return
 		}
 		from, value := "your settings file", v.GetString(f.Name)
@@ -65,6 +65,11 @@ func readSettings(w world, cmd *cobra.Command) error {
 
 // isSetting reports whether a flag can be set for good. Help and version are questions, not settings.
 func isSetting(flag string) bool { return flag != "help" && flag != "version" }
+
+// contradicted reports whether a flag of the command line says the contrary of a setting, as --all does of a cluster.
+func contradicted(cmd *cobra.Command, setting string) bool {
+	return setting == "cluster" && cmd.Flags().Changed("all") || setting == "all" && cmd.Flags().Changed("cluster")
+}
 
 // checkSettings refuses keys of the settings file that no flag has: a slip of the pen is not ignored.
 func checkSettings(root *cobra.Command, file string, keys []string) error {

@@ -18,12 +18,29 @@ type targetOptions struct {
 	repo    string
 	cluster string
 	all     bool
+	// schema takes the place of the stack's; only verbs that check have the flag.
+	schema string
+	values valueOptions
+}
+
+// valueOptions are values of the command line, in helmfile's words.
+type valueOptions struct {
+	files     []string
+	set       []string
+	setString []string
+}
+
+func (o *valueOptions) flags(flags *pflag.FlagSet) {
+	flags.StringArrayVar(&o.files, "state-values-file", nil, "values from a `FILE`, stronger than those of the repository; repeat for more")
+	flags.StringArrayVar(&o.set, "state-values-set", nil, "single values, `PATH=VALUE` with commas between: a.b=1,list[0]=x")
+	flags.StringArrayVar(&o.setString, "state-values-set-string", nil, "single values that stay strings, `PATH=VALUE`")
 }
 
 func (o *targetOptions) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.repo, "repo", "", "values repository `DIR` (default: the one around the working directory)")
 	flags.StringVarP(&o.cluster, "cluster", "c", "", "the cluster, `CLOUD/NAME`")
 	flags.BoolVar(&o.all, "all", false, "every cluster of the registry, in its order")
+	o.values.flags(flags)
 }
 
 func (o targetOptions) check() error {
@@ -55,6 +72,10 @@ func (o *capabilityOptions) flags(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&o.apiVersions, "api-versions", nil, "API `VERSIONS` that charts see beside the known ones")
 }
 
+func (o capabilityOptions) capabilities() pipeline.Capabilities {
+	return pipeline.Capabilities{KubeVersion: o.kubeVersion, APIVersions: o.apiVersions}
+}
+
 // connectOptions say how to reach the cluster.
 type connectOptions struct {
 	kubeconfig  string
@@ -77,8 +98,9 @@ func (a *app) connection(o connectOptions) pipeline.Connection {
 		Context:    o.kubeContext,
 		// A CI step that falls through to whatever context is current deploys to the wrong cluster one day.
 		RefuseCurrent: a.world.inCI(),
-		InCluster:     a.world.env("KUBERNETES_SERVICE_HOST") != "",
-		UserAgent:     "otomi/" + version,
+		// Who names a kubeconfig means it, also in a pod.
+		InCluster: o.kubeconfig == "" && a.world.env("KUBECONFIG") == "" && a.world.env("KUBERNETES_SERVICE_HOST") != "",
+		UserAgent: "otomi/" + version,
 	}
 }
 
@@ -103,12 +125,14 @@ func (a *app) open(ctx context.Context, o targetOptions) (*pipeline.Platform, []
 	return platform, clusters, nil
 }
 
-// openQuietly is open for verbs that show diagnostics in their own way. The platform is nil only with an error.
+// openQuietly is open for verbs that show diagnostics in their own way. The platform is nil where there
+// is no values repository; it can be closed all the same.
 func (a *app) openQuietly(ctx context.Context, o targetOptions) (*pipeline.Platform, []pipeline.Cluster, diag.Diagnostics, error) {
 	if err := o.check(); err != nil {
 		return nil, nil, nil, err
 	}
-	platform, diags, err := pipeline.Open(ctx, pipeline.Options{Dir: a.world.dir, Repo: o.repo, Builtin: a.stack, Version: version})
+	platform, diags, err := pipeline.Open(ctx, pipeline.Options{Dir: a.world.dir, Repo: o.repo, Schema: o.schema, Builtin: a.stack, Version: version,
+		Flags: pipeline.ValueFlags{Files: o.values.files, Set: o.values.set, SetString: o.values.setString}})
 	if err != nil {
 		return nil, nil, nil, err
 	}

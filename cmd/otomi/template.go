@@ -15,7 +15,7 @@ The values are validated first. Secrets print as (secret) unless --reveal is giv
 it the output can be piped to kubectl.
 
   otomi template -c aws/demo
-  otomi template -c aws/demo -l name=alpha-web --include-crds`
+  otomi template -c aws/demo -l service=web --include-crds`
 
 type templateOptions struct {
 	target       targetOptions
@@ -57,46 +57,29 @@ func runTemplate(ctx context.Context, a *app, o templateOptions) error {
 	if o.reveal {
 		a.report.Reveal()
 	}
-	var rendered []report.Rendered
+	var stages []pipeline.Stage
 	for _, c := range clusters {
 		stage, err := a.evaluate(ctx, platform, c, o.selection)
 		if err != nil {
 			return err
 		}
-		releases, diags, err := platform.Render(ctx, stage, pipeline.Capabilities{
-			KubeVersion: o.capabilities.kubeVersion, APIVersions: o.capabilities.apiVersions,
-		})
+		stages = append(stages, stage)
+	}
+	if err := a.matched(stages, o.selection); err != nil {
+		return err
+	}
+	var rendered []report.Rendered
+	for _, stage := range stages {
+		releases, diags, err := platform.Render(ctx, stage, o.capabilities.capabilities())
 		if err != nil {
 			return err
 		}
 		if err := a.reported(diags, platform.Sources()); err != nil {
 			return err
 		}
-		rendered = append(rendered, report.Rendered{Cluster: c.ID, Releases: releases})
+		rendered = append(rendered, report.Rendered{Cluster: stage.Values.Cluster.ID, Releases: releases})
 	}
 	return a.report.Manifests(rendered, report.ManifestOptions{
 		Format: o.output, IncludeCRDs: o.includeCRDs, SkipTests: o.skipTests, NoHooks: o.noHooks,
 	})
-}
-
-// evaluate validates the values of a cluster and evaluates its runlevels. Diagnostics have been shown when it returns.
-// No release that matches the selectors ends the command with its own exit code, unless that is allowed.
-func (a *app) evaluate(ctx context.Context, platform *pipeline.Platform, c pipeline.Cluster, s selectOptions) (pipeline.Stage, error) {
-	values, diags, err := platform.Validate(ctx, c)
-	if err != nil {
-		return pipeline.Stage{}, err
-	}
-	a.report.Hide(values.Secrets)
-	if err := a.reported(diags, platform.Sources()); err != nil {
-		return pipeline.Stage{}, err
-	}
-	stage, diags := platform.Evaluate(ctx, values, s.selectors)
-	if err := a.reported(diags, platform.Sources()); err != nil {
-		return pipeline.Stage{}, err
-	}
-	if stage.Empty() && len(s.selectors) > 0 && !s.allowNoMatch {
-		a.report.Talk("no release matches the selectors; `otomi list` shows the releases with their labels")
-		return pipeline.Stage{}, exit(exitNoMatch)
-	}
-	return stage, nil
 }

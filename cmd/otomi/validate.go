@@ -4,22 +4,27 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/redkubes/otomi/pkg/diag"
+	"github.com/redkubes/otomi/pkg/pipeline"
+	"github.com/redkubes/otomi/pkg/report"
 )
 
 const validateHelp = `Check the values of a cluster against the schema of the stack.
 
-Every finding names the file, line and column to change. Nothing is printed when all is
-well. Only errors fail; --strict lets warnings fail too.
+Every finding names the file, line and column to change, and is shown once with the
+clusters it concerns. Nothing is printed when all is well. Only errors fail; --strict
+lets warnings fail too. For people the findings go to standard error, in every other
+format to standard output.
 
   otomi validate -c aws/demo
-  otomi validate --all --format json`
+  otomi validate --all --format json
+  otomi validate --all --schema ../next/values.schema.yaml`
 
 type validateOptions struct {
-	target targetOptions
-	format string
-	strict bool
+	target   targetOptions
+	findings findingsOptions
 }
 
 func newValidate(a *app) *cobra.Command {
@@ -32,8 +37,8 @@ func newValidate(a *app) *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return runValidate(cmd.Context(), a, o) },
 	}
 	o.target.flags(cmd.Flags())
-	cmd.Flags().VarP(formatFlag(&o.format, "human", "json"), "format", "o", "format of the findings: human or json")
-	cmd.Flags().BoolVar(&o.strict, "strict", false, "warnings fail too")
+	o.findings.flags(cmd.Flags())
+	cmd.Flags().StringVar(&o.target.schema, "schema", "", "check against the schema in `FILE` instead of the stack's")
 	return cmd
 }
 
@@ -43,25 +48,47 @@ func runValidate(ctx context.Context, a *app, o validateOptions) error {
 		return err
 	}
 	defer platform.Close()
+	found, err := platform.ValidateAll(ctx, clusters, pipeline.ValidateOptions{Emit: a.progress("validated")})
+	if err != nil {
+		return err
+	}
+	return a.findings("validate", o.findings, platform, clusters, append(diags, found.Diagnostics...), found.Secrets)
+}
+
+// findingsOptions say how a verb that checks shows what it found.
+type findingsOptions struct {
+	format string
+	strict bool
+}
+
+func (o *findingsOptions) flags(flags *pflag.FlagSet) {
+	flags.VarP(formatFlag(&o.format, report.FindingFormats()...), "format", "o", "format of the findings: human, json, github, sarif or junit")
+	flags.BoolVar(&o.strict, "strict", false, "warnings fail too")
+}
+
+// findings shows what a verb found, and returns the error that ends it where something fails.
+func (a *app) findings(
+	verb string, o findingsOptions, platform *pipeline.Platform, clusters []pipeline.Cluster, ds diag.Diagnostics, secrets []string,
+) error {
+	a.report.Hide(secrets)
+	f := report.Findings{Verb: verb, Diagnostics: ds, Sources: platform.Sources(), Strict: o.strict, Version: version}
 	for _, c := range clusters {
-		values, more, err := platform.Validate(ctx, c)
-		if err != nil {
-			return err
+		if c.ID != "" {
+			f.Clusters = append(f.Clusters, c.ID)
 		}
-		a.report.Hide(values.Secrets)
-		diags = append(diags, more...)
 	}
-	if o.format == "json" {
-		if err := a.report.DiagnosticsJSON(diags); err != nil {
-			return err
-		}
-	} else {
-		a.report.Diagnostics(diags, platform.Sources())
+	if err := a.report.Findings(f, o.format); err != nil {
+		return err
 	}
-	if diags.HasErrors() || o.strict && len(diags) > 0 {
+	if ds.HasErrors() || o.strict && len(ds) > 0 {
 		return exit(exitFailed)
 	}
 	return nil
+}
+
+// progress returns what shows how far a run over clusters is.
+func (a *app) progress(verb string) func(pipeline.Progress) {
+	return func(p pipeline.Progress) { a.report.Progress(verb, p.Done, p.Total, "clusters") }
 }
 
 // warnings returns the diagnostics that do not stop a command.

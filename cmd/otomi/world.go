@@ -16,10 +16,8 @@ type world struct {
 	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
-	// asks says that a person can be asked: standard input and standard error are terminals.
-	asks bool
-	// colour says that standard output is a terminal, so colours are wanted unless the environment forbids them.
-	colour bool
+	// Which of them are terminals: a person may be asked, and colours are wanted unless the environment forbids them.
+	stdinTerminal, stdoutTerminal, stderrTerminal bool
 }
 
 // process returns the world of this process.
@@ -29,14 +27,15 @@ func process() world {
 		dir = "."
 	}
 	return world{
-		args:   os.Args[1:],
-		env:    os.Getenv,
-		dir:    dir,
-		stdin:  os.Stdin,
-		stdout: os.Stdout,
-		stderr: os.Stderr,
-		asks:   term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd())),
-		colour: term.IsTerminal(int(os.Stdout.Fd())),
+		args:           os.Args[1:],
+		env:            os.Getenv,
+		dir:            dir,
+		stdin:          os.Stdin,
+		stdout:         os.Stdout,
+		stderr:         os.Stderr,
+		stdinTerminal:  term.IsTerminal(int(os.Stdin.Fd())),
+		stdoutTerminal: term.IsTerminal(int(os.Stdout.Fd())),
+		stderrTerminal: term.IsTerminal(int(os.Stderr.Fd())),
 	}
 }
 
@@ -45,8 +44,14 @@ func (w world) inCI() bool { return w.env("CI") != "" }
 
 // kubeconfig returns the kubeconfig files in the order kubectl reads them: KUBECONFIG, else ~/.kube/config.
 func (w world) kubeconfig() []string {
-	if list := filepath.SplitList(w.env("KUBECONFIG")); len(list) > 0 {
-		return list
+	var files []string
+	for _, file := range filepath.SplitList(w.env("KUBECONFIG")) {
+		if file != "" {
+			files = append(files, file)
+		}
+	}
+	if len(files) > 0 {
+		return files
 	}
 	if home := w.env("HOME"); home != "" {
 		return []string{filepath.Join(home, ".kube", "config")}

@@ -7,6 +7,7 @@ package apply
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/redkubes/otomi/pkg/diff"
@@ -27,7 +28,8 @@ type RecordWriter interface {
 	// CreateRecord makes the record of a new revision. It fails where the revision is there already: creating is the
 	// lock on a revision.
 	CreateRecord(ctx context.Context, s manifest.Stored) error
-	// UpdateRecord writes a record anew.
+	// UpdateRecord writes a record anew. The error is a *manifest.Refusal where the cluster declined; with the reason
+	// RefusedConflict where s.Seen is not the record's state any more.
 	UpdateRecord(ctx context.Context, s manifest.Stored) error
 	// DeleteRecord removes a record; one that is not there is fine.
 	DeleteRecord(ctx context.Context, namespace, name string, revision int) error
@@ -75,6 +77,8 @@ type Cluster interface {
 	Waiter
 	// Refresh forgets which kinds the cluster serves, since new ones were made.
 	Refresh()
+	// Warnings are what the cluster warned of so far, each once.
+	Warnings() []string
 }
 
 // Options say how a run goes. The zero value is useful.
@@ -121,8 +125,17 @@ type Event struct {
 	Object    manifest.ID        `json:"object,omitzero"`
 	// Message says what is waited for, or what went wrong.
 	Message string `json:"message,omitempty"`
-	// Elapsed is the time since the level or the release began.
-	Elapsed time.Duration `json:"elapsed"`
+	// Elapsed is the time since the level or the release began; in JSON it is elapsedSeconds.
+	Elapsed time.Duration `json:"-"`
+}
+
+// MarshalJSON writes times in seconds.
+func (e Event) MarshalJSON() ([]byte, error) {
+	type event Event
+	return json.Marshal(struct {
+		event
+		ElapsedSeconds float64 `json:"elapsedSeconds"`
+	}{event(e), e.Elapsed.Seconds()})
 }
 
 // Outcome says how a release ended.
@@ -141,6 +154,8 @@ const (
 type Result struct {
 	// Releases are those of the plan that were not unchanged, in its order.
 	Releases []ReleaseResult `json:"releases"`
+	// Warnings are what the API server warned of that the plan does not have.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // ReleaseResult is what happened to one release.
@@ -152,7 +167,17 @@ type ReleaseResult struct {
 	Outcome   Outcome            `json:"outcome"`
 	Revision  int                `json:"revision,omitempty"`
 	Error     string             `json:"error,omitempty"`
-	Elapsed   time.Duration      `json:"elapsed"`
+	// Elapsed is how long it took; in JSON it is elapsedSeconds.
+	Elapsed time.Duration `json:"-"`
+}
+
+// MarshalJSON writes times in seconds.
+func (r ReleaseResult) MarshalJSON() ([]byte, error) {
+	type result ReleaseResult
+	return json.Marshal(struct {
+		result
+		ElapsedSeconds float64 `json:"elapsedSeconds"`
+	}{result(r), r.Elapsed.Seconds()})
 }
 
 // Count returns how many releases ended so.

@@ -461,7 +461,10 @@ func TestResourceMayNeedWhatItsCRDGetsInTheSameRun(t *testing.T) {
 	charts[0].crds[0] = strings.Replace(crd, "size: {type: integer}", "size: {type: integer}, colour: {type: string}", 1)
 	charts[1].docs[0] = strings.Replace(resource, "size: 3", "size: 3, colour: red", 1)
 	plan := w.plan(charts)
-	require.Len(t, plan.Levels[1].Releases[0].Problems(), 1, "the cluster does not know the field yet")
+	change := plan.Levels[1].Releases[0].Objects[0]
+	require.Empty(t, change.Invalid)
+	require.Contains(t, change.Deferred, "colour", "the cluster does not know the field yet")
+	require.True(t, change.Refused, "it is asked again before the runlevel")
 	w.apply(charts)
 	// And a new version of the kind.
 	charts[0].crds[0] += "  - name: v2\n    served: true\n    storage: false\n    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}\n"

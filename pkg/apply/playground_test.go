@@ -237,6 +237,12 @@ func object(t testing.TB, doc, source string) manifest.Object {
 	return o
 }
 
+func encoded(t testing.TB, v any) string {
+	raw, err := json.Marshal(v)
+	require.NoError(t, err)
+	return string(raw)
+}
+
 func (w *world) plan(charts []chart) diff.Plan {
 	w.t.Helper()
 	return w.planWith(charts, diff.Options{})

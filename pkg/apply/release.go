@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -15,14 +13,6 @@ import (
 
 	"github.com/redkubes/otomi/pkg/diff"
 	"github.com/redkubes/otomi/pkg/manifest"
-)
-
-// The descriptions that Helm gives to its records.
-const (
-	installing = "Initial install underway"
-	upgrading  = "Preparing upgrade"
-	installed  = "Install complete"
-	upgraded   = "Upgrade complete"
 )
 
 // apply installs or upgrades a release. Whatever happens after its record was made, the record ends deployed or failed.
@@ -41,13 +31,13 @@ func (r *run) apply(ctx context.Context, s *step) error {
 		return err
 	}
 	if err := r.trim(ctx, former); err != nil {
-		return errors.Join(err, r.fail(ctx, record, err))
+		return r.fail(ctx, record, err)
 	}
 	prints, err := r.carryOut(ctx, s, &record)
 	if err != nil {
-		return errors.Join(err, r.fail(ctx, record, err))
+		return r.fail(ctx, record, err)
 	}
-	return r.finish(ctx, s, record, prints, former)
+	return r.finish(ctx, s, record, prints)
 }
 
 // createNamespace makes the release's namespace. A former one that is still being deleted is awaited.
@@ -57,144 +47,9 @@ func (r *run) createNamespace(ctx context.Context, s *step) error {
 	return r.cluster.CreateNamespace(ctx, s.release.Namespace)
 }
 
-// begin makes the record of the new revision, which is the lock on it, and closes the records that runs before left open.
-func (r *run) begin(ctx context.Context, s *step, former []manifest.Record) (manifest.Stored, error) {
-	now := r.o.Now()
-	record := manifest.Stored{
-		Release:       s.release.Wanted,
-		Status:        manifest.PendingInstall,
-		Description:   installing,
-		FirstDeployed: now,
-		LastDeployed:  now,
-		Labels: map[string]string{
-			diff.RevisionLabel: strconv.Itoa(s.release.Revision),
-			diff.ModeLabel:     diff.ModeInstall,
-			diff.RunLabel:      r.o.Run,
-		},
-		Runs: map[int]manifest.HookRun{},
-	}
-	record.Revision = s.release.Revision
-	if s.release.Action == diff.Upgrade {
-		record.Status, record.Description = manifest.PendingUpgrade, upgrading
-		record.Labels[diff.ModeLabel] = diff.ModeUpgrade
-	}
-	for i := len(former) - 1; i >= 0; i-- {
-		if former[i].Status == manifest.Deployed || former[i].Status == manifest.Superseded {
-			stored, err := r.cluster.Stored(ctx, former[i].Namespace, former[i].Name, former[i].Revision)
-			if err != nil {
-				return manifest.Stored{}, err
-			}
-			record.FirstDeployed = stored.FirstDeployed
-			break
-		}
-	}
-	if err := r.cluster.CreateRecord(ctx, record); err != nil {
-		// The request may have arrived although its answer did not: then the record is ours to close.
-		return manifest.Stored{}, errors.Join(err, r.disown(ctx, record))
-	}
-	for _, old := range former {
-		if !old.Status.Pending() || !diff.Ours(old) {
-			continue
-		}
-		if err := r.restate(ctx, old, manifest.Failed, "taken over by run "+r.o.Run); err != nil {
-			return manifest.Stored{}, errors.Join(err, r.fail(ctx, record, err))
-		}
-	}
-	return record, nil
-}
-
-// disown marks a record failed whose creation ended in an error, if it is there and this run made it.
-func (r *run) disown(ctx context.Context, record manifest.Stored) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
-	defer cancel()
-	records, err := r.cluster.Revisions(ctx, record.Namespace, record.Name)
-	if err != nil {
-		return nil // the cluster is out of reach, which the first error says
-	}
-	for _, have := range records {
-		if have.Revision == record.Revision && have.Labels[diff.RunLabel] == r.o.Run && have.Status.Pending() {
-			return r.fail(ctx, record, errors.New("the record could not be made in time"))
-		}
-	}
-	return nil
-}
-
-// restate changes the status of a former record.
-func (r *run) restate(ctx context.Context, old manifest.Record, status manifest.Status, description string) error {
-	stored, err := r.cluster.Stored(ctx, old.Namespace, old.Name, old.Revision)
-	if err != nil {
-		return err
-	}
-	stored.Status = status
-	if description != "" {
-		stored.Description = description
-	}
-	return r.cluster.UpdateRecord(ctx, stored)
-}
-
-// fail marks the record failed, also after ctx was cancelled.
-func (r *run) fail(ctx context.Context, record manifest.Stored, reason error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
-	defer cancel()
-	what := "Release"
-	if record.Status == manifest.PendingUpgrade {
-		what = "Upgrade"
-	}
-	record.Status = manifest.Failed
-	record.Description = fmt.Sprintf("%s %q failed: %v", what, record.Name, reason)
-	return r.cluster.UpdateRecord(ctx, record)
-}
-
-// finish marks the record deployed and the former one superseded. The release is live by now: the record is finished also
-// after ctx was cancelled.
-func (r *run) finish(
-	ctx context.Context, s *step, record manifest.Stored, prints map[manifest.ID]string, former []manifest.Record,
-) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
-	defer cancel()
-	record.Status, record.Description = manifest.Deployed, installed
-	if s.release.Action == diff.Upgrade {
-		record.Description = upgraded
-	}
-	record.LastDeployed = r.o.Now()
-	record.Labels = maps.Clone(record.Labels)
-	record.Labels[diff.WantedLabel] = diff.Wanted(s.release.Digest, s.release.Revision)
-	if owned := diff.Owned(slices.Collect(maps.Keys(prints)), prints); owned != "" {
-		record.Labels[diff.OwnedLabel] = owned
-	}
-	if err := r.cluster.UpdateRecord(ctx, record); err != nil {
-		return errors.Join(err, r.fail(ctx, record, err))
-	}
-	for _, old := range former {
-		if old.Status == manifest.Deployed {
-			if err := r.restate(ctx, old, manifest.Superseded, ""); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// trim drops the oldest records so that one more makes the history that is kept. The deployed one stays however old it is,
-// as with Helm (helm.sh/helm/v3/pkg/storage.removeLeastRecent).
-func (r *run) trim(ctx context.Context, former []manifest.Record) error {
-	excess := len(former) + 1 - r.o.History
-	for _, old := range former {
-		if excess <= 0 {
-			break
-		}
-		if old.Status == manifest.Deployed {
-			continue
-		}
-		if err := r.cluster.DeleteRecord(ctx, old.Namespace, old.Name, old.Revision); err != nil {
-			return err
-		}
-		excess--
-	}
-	return nil
-}
-
-// carryOut makes the objects what is wanted, and returns their prints.
+// carryOut makes the objects what is wanted, and returns their prints. The order is the design's: what the release no longer
+// has goes only when what replaces it is ready; and hooks run before the wait, as Helm's do where nobody asked it to wait,
+// since that is how charts are tried out.
 func (r *run) carryOut(ctx context.Context, s *step, record *manifest.Stored) (map[manifest.ID]string, error) {
 	prints := newPrints()
 	release := s.release.Wanted
@@ -208,11 +63,17 @@ func (r *run) carryOut(ctx context.Context, s *step, record *manifest.Stored) (m
 	if err := r.hooks(ctx, s, before, record); err != nil {
 		return nil, err
 	}
+	// Hooks and waits may take long. A run that lost its record meanwhile must not write or delete what the other one wants.
+	if len(s.release.Hooks) > 0 {
+		if _, err := r.own(ctx, *record); err != nil {
+			return nil, err
+		}
+	}
 	objects, err := r.applyObjects(ctx, s, release.Objects, prints)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.prune(ctx, s); err != nil {
+	if err := r.hooks(ctx, s, after, record); err != nil {
 		return nil, err
 	}
 	if s.release.Wait {
@@ -220,8 +81,13 @@ func (r *run) carryOut(ctx context.Context, s *step, record *manifest.Stored) (m
 			return nil, err
 		}
 	}
-	if err := r.hooks(ctx, s, after, record); err != nil {
-		return nil, err
+	if len(s.leaving()) > 0 {
+		if _, err := r.own(ctx, *record); err != nil {
+			return nil, err
+		}
+		if err := r.prune(ctx, s); err != nil {
+			return nil, err
+		}
 	}
 	return prints.all, nil
 }
@@ -398,7 +264,7 @@ func (s *step) action(id manifest.ID) diff.Action {
 			return change.Action
 		}
 	}
-	return diff.Unknown
+	return ""
 }
 
 // leaving are the objects that the plan deletes, in its order.
@@ -464,31 +330,26 @@ func (r *run) uninstall(ctx context.Context, s *step) error {
 		return err
 	}
 	record.Status, record.Description = manifest.Uninstalling, "Deletion in progress (or silently failed)"
-	err = r.cluster.UpdateRecord(ctx, record)
-	if err == nil {
-		err = r.takeDown(ctx, s, &record)
+	// A run that still works on the release finds that its record is not its own any more.
+	record.Labels = with(record.Labels, diff.RunLabel, r.o.Run)
+	if err := r.cluster.UpdateRecord(ctx, record); err != nil {
+		if r.arrived(ctx, record) {
+			return r.failUninstall(ctx, record, err)
+		}
+		return err
 	}
-	if err != nil {
-		return errors.Join(err, r.failUninstall(ctx, record, err))
+	if err := r.takeDown(ctx, s, &record); err != nil {
+		return r.failUninstall(ctx, record, err)
 	}
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
 	defer cancel()
 	// The oldest go first, so that what is left after a crash is still the release's newest state.
 	for _, old := range records {
 		if err := r.cluster.DeleteRecord(late, old.Namespace, old.Name, old.Revision); err != nil {
-			return errors.Join(err, r.failUninstall(ctx, record, err))
+			return r.failUninstall(ctx, record, err)
 		}
 	}
 	return nil
-}
-
-// failUninstall marks the record failed, also after ctx was cancelled: a record that says "uninstalling" locks the release.
-func (r *run) failUninstall(ctx context.Context, record manifest.Stored, reason error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
-	defer cancel()
-	record.Status = manifest.Failed
-	record.Description = fmt.Sprintf("Uninstallation failed: %v", reason)
-	return r.cluster.UpdateRecord(ctx, record)
 }
 
 // takeDown runs the delete hooks and deletes the objects between them.

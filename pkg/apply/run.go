@@ -78,6 +78,17 @@ func Run(ctx context.Context, plan diff.Plan, c Cluster, o Options) (Result, err
 	}()
 
 	result, levels := prepare(plan)
+	err := r.levels(ctx, plan, levels)
+	for _, w := range c.Warnings() {
+		if !slices.Contains(plan.Warnings, w) {
+			result.Warnings = append(result.Warnings, w)
+		}
+	}
+	return *result, err
+}
+
+// levels carries out the runlevels one after the other.
+func (r *run) levels(ctx context.Context, plan diff.Plan, levels [][]*step) error {
 	for i, level := range plan.Levels {
 		steps := levels[i]
 		if len(steps) == 0 {
@@ -90,11 +101,11 @@ func Run(ctx context.Context, plan diff.Plan, c Cluster, o Options) (Result, err
 					r.tell(s, Event{Kind: ReleaseSkipped})
 				}
 			}
-			return *result, err
+			return err
 		}
 		r.worked = true
 	}
-	return *result, nil
+	return nil
 }
 
 // prepare makes the steps of each level, and the result that they fill in.
@@ -177,11 +188,15 @@ func (r *run) check(ctx context.Context, level string, steps []*step) error {
 			problems = append(problems, s.release.Invalid)
 		}
 		for _, change := range s.release.Objects {
-			if change.Invalid == "" {
+			switch {
+			case change.Invalid == "" && (change.Deferred == "" || !change.Refused):
 				continue
-			}
-			if change.Refused && r.takenNow(ctx, s.release, change) {
-				continue
+			case change.Refused:
+				answer := r.takenNow(ctx, s.release, change)
+				if answer == nil {
+					continue
+				}
+				change.Invalid = answer.Error()
 			}
 			problems = append(problems, change.Problem())
 		}
@@ -204,28 +219,47 @@ func (r *run) check(ctx context.Context, level string, steps []*step) error {
 // CustomResourceDefinition) have its effect on what it refused before.
 const patience = 4 * time.Second
 
-// takenNow asks again for an object that the cluster refused when the plan was made.
-func (r *run) takenNow(ctx context.Context, release diff.Release, change diff.Change) bool {
+// takenNow asks again for an object that the cluster refused when the plan was made, and returns what is still wrong.
+func (r *run) takenNow(ctx context.Context, release diff.Release, change diff.Change) error {
+	refused := errors.New(change.Invalid + change.Deferred)
 	objects, owner := release.Wanted.Objects, release.Owner()
 	if change.CRD {
 		objects, owner = release.Wanted.CRDs, manifest.Owner{}
 	}
-	placed, _, err := r.cluster.Place(ctx, release.Namespace, objects)
-	if err != nil {
-		return false
-	}
-	i := slices.IndexFunc(placed, func(o manifest.Object) bool { return o.ID == change.ID })
-	if i < 0 {
-		return false
-	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
-		if _, err := r.cluster.DryRun(ctx, placed[i], owner); err == nil {
-			return true
+		placed, known, err := r.cluster.Place(ctx, release.Namespace, objects)
+		if err != nil {
+			return refused
+		}
+		i := slices.IndexFunc(placed, func(o manifest.Object) bool { return o.ID == change.ID })
+		if i < 0 {
+			// A kind that nobody knew when the plan was made left the object without a place.
+			i = slices.IndexFunc(objects, func(o manifest.Object) bool { return o.ID == change.ID })
+		}
+		if i < 0 {
+			return refused
+		}
+		if known[i] {
+			_, err = r.cluster.DryRun(ctx, placed[i], owner)
+			var refusal *manifest.Refusal
+			switch {
+			case err == nil:
+				return nil
+			case !errors.As(err, &refusal):
+			case refusal.Reason == manifest.RefusedNoNamespace && release.CreateNamespace && placed[i].Namespace == release.Namespace:
+				// The release makes its namespace before it needs it.
+				return nil
+			default:
+				refused = errors.New(refusal.Message)
+			}
 		}
 		if !r.worked || pause(ctx, 250*time.Millisecond) != nil {
-			return false
+			return refused
+		}
+		if !known[i] {
+			r.cluster.Refresh()
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -176,6 +177,79 @@ func TestRefusalOfASecretHidesItsBody(t *testing.T) {
 	require.Contains(t, refused("applying", id, invalid).Error(), "hunter2")
 	require.NotContains(t, secretError(invalid).Error(), "hunter2")
 	require.EqualError(t, refused("applying", id, context.Canceled), "applying ConfigMap n/s: context canceled")
+}
+
+func TestRefusalQuotesNoPartOfTheObject(t *testing.T) {
+	t.Parallel()
+	id := manifest.ID{Kind: "Deployment", Group: "apps", Namespace: "n", Name: "web"}
+	template := map[string]any{"containers": []any{map[string]any{"env": []any{map[string]any{"value": "hunter2: {"}}}}}
+	path := field.NewPath("spec")
+	invalid := func(errs ...*field.Error) error {
+		return apierrors.NewInvalid(schema.GroupKind{Group: "apps", Kind: "Deployment"}, "web", errs)
+	}
+	for name, test := range map[string]struct {
+		err  error
+		want string
+	}{
+		"a number": {
+			invalid(field.Invalid(path.Child("replicas"), -1, "must be greater than or equal to 0")),
+			"spec.replicas: Invalid value: -1: must be greater than or equal to 0",
+		},
+		"a word": {
+			invalid(field.NotSupported(path.Child("type"), "Foo", []string{"A", "B"})),
+			`spec.type: Unsupported value: "Foo": supported values: "A", "B"`,
+		},
+		"a whole part": {
+			invalid(field.Invalid(path.Child("template"), template, "field is immutable")),
+			"spec.template: field is immutable",
+		},
+		"a part that is there twice": {
+			invalid(field.Duplicate(path.Child("list").Index(1), template)),
+			"spec.list[1]: Duplicate value",
+		},
+		"a long text": {
+			invalid(field.Invalid(path.Child("key"), strings.Repeat("hunter2 ", 10), "too odd: really")),
+			"spec.key: too odd: really",
+		},
+		"the same thing twice": {
+			invalid(field.Required(path.Child("a"), ""), field.Required(path.Child("a"), ""), field.Required(path.Child("b"), "say it")),
+			"spec.a: Required value; spec.b: Required value: say it",
+		},
+		"what Go prints": {
+			apierrors.NewBadRequest("failed: .spec.list: expected list, got &value.valueUnstructured{Value:true}"),
+			"failed: .spec.list: expected list, got the boolean true",
+		},
+		"what Go prints of a map": {
+			apierrors.NewBadRequest("failed: .spec.list: expected list, got &{map[password:hunter2]}\n.spec.b: bad"),
+			"failed: .spec.list: expected list, got a map\n.spec.b: bad",
+		},
+		"what Go prints of a string": {
+			apierrors.NewBadRequest("failed: .spec.map: expected map, got &{hunter} hunter2}"),
+			"failed: .spec.map: expected map, got something else",
+		},
+		"an object in a webhook's words": {
+			apierrors.NewBadRequest("denied: " + strings.Repeat("x", 10) + ` {"password": "hunter2", "more": "` + strings.Repeat("y", 100) + `"} is bad`),
+			"denied: xxxxxxxxxx {…} is bad",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			require.EqualError(t, refused("applying", id, test.err), "Deployment.apps n/web: "+test.want)
+		})
+	}
+}
+
+func TestAggregatedClusterRoleIsSentWithoutRules(t *testing.T) {
+	t.Parallel()
+	role := manifest.Object{ID: manifest.ID{Kind: "ClusterRole", Group: "rbac.authorization.k8s.io", Name: "r"}, Version: "v1",
+		Data: map[string]any{"metadata": map[string]any{"name": "r"}, "rules": []any{}, "aggregationRule": map[string]any{"a": "b"}}}
+	got, err := prepared(role, manifest.Owner{})
+	require.NoError(t, err)
+	require.NotContains(t, got, "rules")
+	delete(role.Data, "aggregationRule")
+	got, err = prepared(role, manifest.Owner{})
+	require.NoError(t, err)
+	require.Contains(t, got, "rules")
 }
 
 func TestRecordSurvivesHelmsForm(t *testing.T) {

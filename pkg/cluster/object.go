@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -79,7 +80,8 @@ func (c *Client) Get(ctx context.Context, o manifest.Object) (map[string]any, bo
 }
 
 // DryRun applies a placed object without writing it, and returns what it would become. The error is a *manifest.Refusal
-// where the API server would not take it; the reason is RefusedImmutable where it would take it under another name.
+// where the API server would not take it. Where it would take the object only if it were made anew, the reason is
+// RefusedImmutable and what it would then be is returned beside the error.
 func (c *Client) DryRun(ctx context.Context, o manifest.Object, owner manifest.Owner) (map[string]any, error) {
 	resource, err := c.mustResource(o)
 	if err != nil {
@@ -93,22 +95,23 @@ func (c *Client) DryRun(ctx context.Context, o manifest.Object, owner manifest.O
 	if err == nil {
 		return out.Object, nil
 	}
-	if apierrors.IsInvalid(err) && c.fineAnew(ctx, resource, o, wanted) {
-		r := refused("comparing", o.ID, err)
-		var refusal *manifest.Refusal
-		if errors.As(r, &refusal) {
+	answer := refused("comparing", o.ID, err)
+	var refusal *manifest.Refusal
+	if apierrors.IsInvalid(err) && errors.As(answer, &refusal) {
+		if anew := c.anew(ctx, resource, o, wanted); anew != nil {
 			refusal.Reason = manifest.RefusedImmutable
+			return anew, refusal
 		}
-		return nil, r
 	}
-	return nil, refused("comparing", o.ID, err)
+	return nil, answer
 }
 
-// fineAnew reports whether an object that is there and was refused would be taken under a name of its own. Then not the
-// object is wrong, but the change. The API server's answer alone does not say which.
-func (c *Client) fineAnew(ctx context.Context, resource dynamic.ResourceInterface, o manifest.Object, wanted map[string]any) bool {
+// anew is what an object that is there and was refused would be if it were made anew, found out under a name of its own; nil
+// where it would be refused then, too. If not, the object is fine and the change is wrong; the API server's answer to an
+// apply alone does not say which.
+func (c *Client) anew(ctx context.Context, resource dynamic.ResourceInterface, o manifest.Object, wanted map[string]any) map[string]any {
 	if _, err := resource.Get(ctx, o.Name, metav1.GetOptions{}); err != nil {
-		return false
+		return nil
 	}
 	body := maps.Clone(wanted)
 	md := maps.Clone(body["metadata"].(map[string]any))
@@ -116,12 +119,35 @@ func (c *Client) fineAnew(ctx context.Context, resource dynamic.ResourceInterfac
 	if len(name) > 40 {
 		name = name[:40]
 	}
-	md["name"] = name + "-otomi-dry-run"
+	name += "-otomi-dry-run"
+	md["name"] = name
 	body["metadata"] = md
-	_, err := resource.Create(ctx, &unstructured.Unstructured{Object: body}, metav1.CreateOptions{
+	out, err := resource.Create(ctx, &unstructured.Unstructured{Object: body}, metav1.CreateOptions{
 		FieldManager: FieldManager, DryRun: []string{metav1.DryRunAll},
 	})
-	return err == nil
+	if err != nil {
+		return nil
+	}
+	return renamed(out.Object, name, o.Name).(map[string]any)
+}
+
+// renamed is a JSON value in which one string is another: a name that the server copies into labels and selectors.
+func renamed(v any, from, to string) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, e := range v {
+			v[k] = renamed(e, from, to)
+		}
+	case []any:
+		for i, e := range v {
+			v[i] = renamed(e, from, to)
+		}
+	case string:
+		if v == from {
+			return to
+		}
+	}
+	return v
 }
 
 // Apply makes a placed object what is wanted, by a server-side apply that takes the fields it needs, and returns the print
@@ -308,7 +334,7 @@ func (c *Client) CreateNamespace(ctx context.Context, name string) error {
 // Prints returns, for each of the placed objects that is there and in which otomi owns fields, a digest of its UID and of
 // those fields. A foreign write to one of them takes it from us, so drift shows as another print. One request for each kind,
 // for metadata alone, among the objects that a Helm release owns; of CRDs among all, since those of a crds/ folder have no
-// owner.
+// owner. Who may not list a kind in all namespaces is asked for those that the objects are in.
 func (c *Client) Prints(ctx context.Context, objects []manifest.Object) (map[manifest.ID]string, error) {
 	type kind struct {
 		mapping *meta.RESTMapping
@@ -334,18 +360,14 @@ func (c *Client) Prints(ctx context.Context, objects []manifest.Object) (map[man
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
-	for resource, k := range kinds {
+	for _, k := range kinds {
 		group.Go(func() error {
-			options := metav1.ListOptions{LabelSelector: manifest.ManagedByLabel + "=" + manifest.ManagedByHelm}
-			if k.mapping.GroupVersionKind.Kind == "CustomResourceDefinition" {
-				options.LabelSelector = ""
-			}
-			list, err := c.metadata.Resource(resource).List(ctx, options)
+			items, err := c.listOwned(ctx, k.mapping, slices.Collect(maps.Keys(k.wanted)))
 			if err != nil {
-				return fmt.Errorf("listing the %s: %w", resource.Resource, secretError(err))
+				return err
 			}
-			for i := range list.Items {
-				item := &list.Items[i]
+			for i := range items {
+				item := &items[i]
 				id, ok := k.wanted[types.NamespacedName{Namespace: item.Namespace, Name: item.Name}]
 				if !ok || item.DeletionTimestamp != nil {
 					continue
@@ -365,6 +387,38 @@ func (c *Client) Prints(ctx context.Context, objects []manifest.Object) (map[man
 		return nil, err
 	}
 	return prints, nil
+}
+
+// listOwned lists the metadata of the objects of a kind that a Helm release owns: in the whole cluster with one request, or,
+// where that is forbidden, in the namespaces of the wanted objects.
+func (c *Client) listOwned(
+	ctx context.Context, m *meta.RESTMapping, wanted []types.NamespacedName,
+) ([]metav1.PartialObjectMetadata, error) {
+	options := metav1.ListOptions{LabelSelector: manifest.ManagedByLabel + "=" + manifest.ManagedByHelm}
+	if m.GroupVersionKind.Kind == "CustomResourceDefinition" {
+		options.LabelSelector = ""
+	}
+	list, err := c.metadata.Resource(m.Resource).List(ctx, options)
+	if err == nil {
+		return list.Items, nil
+	}
+	if !apierrors.IsForbidden(err) || m.Scope.Name() != meta.RESTScopeNameNamespace {
+		return nil, fmt.Errorf("listing the %s of the cluster: %w", m.Resource.Resource, listError(err))
+	}
+	var spaces []string
+	for _, name := range wanted {
+		spaces = append(spaces, name.Namespace)
+	}
+	slices.Sort(spaces)
+	var items []metav1.PartialObjectMetadata
+	for _, namespace := range slices.Compact(spaces) {
+		list, err := c.metadata.Resource(m.Resource).Namespace(namespace).List(ctx, options)
+		if err != nil {
+			return nil, fmt.Errorf("listing the %s of namespace %s: %w", m.Resource.Resource, namespace, listError(err))
+		}
+		items = append(items, list.Items...)
+	}
+	return items, nil
 }
 
 // fieldPrint is a digest of an object's UID and of the fields that we own by apply. It is empty where we own none. The
@@ -395,8 +449,8 @@ func fieldPrint(uid types.UID, entries []metav1.ManagedFieldsEntry) (string, err
 	return "", nil
 }
 
-// prepared is what is sent of an object: its data with its place and its owner, and a Secret's stringData moved to data,
-// without which keys that went away would stay.
+// prepared is what is sent of an object: its data with its place and its owner; a Secret's stringData moved to data,
+// without which keys that went away would stay; and no rules of an aggregated ClusterRole, which are the control plane's.
 func prepared(o manifest.Object, owner manifest.Owner) (map[string]any, error) {
 	data := maps.Clone(o.Data)
 	old, _ := data["metadata"].(map[string]any)
@@ -414,6 +468,9 @@ func prepared(o manifest.Object, owner manifest.Owner) (map[string]any, error) {
 		})
 	}
 	data["metadata"] = md
+	if o.Kind == "ClusterRole" && o.Group == "rbac.authorization.k8s.io" && data["aggregationRule"] != nil {
+		delete(data, "rules")
+	}
 	if o.Kind == "Secret" && o.Group == "" {
 		if plain, ok := data["stringData"].(map[string]any); ok {
 			encoded, _ := data["data"].(map[string]any)

@@ -35,7 +35,7 @@ var secrets = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
 func (c *Client) Records(ctx context.Context) ([]manifest.Record, error) {
 	records, err := c.records(ctx, "", labels.Set{"owner": "helm"})
 	if err != nil {
-		return nil, fmt.Errorf("listing the release records: %w", err)
+		return nil, fmt.Errorf("listing the release records of all namespaces: %w", err)
 	}
 	return records, nil
 }
@@ -53,7 +53,7 @@ func (c *Client) Revisions(ctx context.Context, namespace, name string) ([]manif
 func (c *Client) records(ctx context.Context, namespace string, selector labels.Set) ([]manifest.Record, error) {
 	list, err := c.metadata.Resource(secrets).Namespace(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector.String()})
 	if err != nil {
-		return nil, secretError(err)
+		return nil, listError(err)
 	}
 	records := make([]manifest.Record, 0, len(list.Items))
 	for _, item := range list.Items {
@@ -68,6 +68,7 @@ func (c *Client) records(ctx context.Context, namespace string, selector labels.
 			Status:    manifest.Status(item.Labels["status"]),
 			Labels:    ownLabels(item.Labels),
 			Modified:  modified(item.Labels, item.CreationTimestamp.Time),
+			Seen:      item.ResourceVersion,
 		})
 	}
 	slices.SortFunc(records, func(a, b manifest.Record) int {
@@ -101,11 +102,15 @@ func (c *Client) Stored(ctx context.Context, namespace, name string, revision in
 		return fmt.Errorf("reading revision %d of release %s: %w", revision, manifest.Key(namespace, name), err)
 	}
 	// Query and not Get, which panics on a record that can't be decoded.
-	found, err := c.driver(ctx, namespace).Query(map[string]string{
+	bound := &boundSecrets{SecretInterface: c.core.Secrets(namespace), ctx: ctx}
+	found, err := driver.NewSecrets(bound).Query(map[string]string{
 		"owner": "helm", "name": name, "version": strconv.Itoa(revision),
 	})
+	if errors.Is(err, driver.ErrReleaseNotFound) {
+		return manifest.Stored{}, doing(errors.New("it is not there any more"))
+	}
 	if err != nil {
-		return manifest.Stored{}, doing(secretError(err))
+		return manifest.Stored{}, doing(listError(err))
 	}
 	if len(found) != 1 {
 		return manifest.Stored{}, doing(errors.New("the record can't be decoded"))
@@ -114,6 +119,7 @@ func (c *Client) Stored(ctx context.Context, namespace, name string, revision in
 	if err != nil {
 		return manifest.Stored{}, doing(err)
 	}
+	stored.Seen = bound.seen
 	return stored, nil
 }
 
@@ -121,7 +127,8 @@ func (c *Client) Stored(ctx context.Context, namespace, name string, revision in
 func (c *Client) CreateRecord(ctx context.Context, s manifest.Stored) error {
 	rel, err := toHelm(s)
 	if err == nil {
-		err = c.driver(ctx, s.Namespace).Create(recordName(s.Name, s.Revision), rel)
+		bound := &boundSecrets{SecretInterface: c.core.Secrets(s.Namespace), ctx: ctx}
+		err = driver.NewSecrets(bound).Create(recordName(s.Name, s.Revision), rel)
 	}
 	if errors.Is(err, driver.ErrReleaseExists) {
 		return fmt.Errorf("revision %d of release %s is there already: someone else works on the release", s.Revision, s.Key())
@@ -130,19 +137,20 @@ func (c *Client) CreateRecord(ctx context.Context, s manifest.Stored) error {
 		return fmt.Errorf("creating the record of release %s: its namespace is not there: set createNamespace on the release, or make it in an earlier runlevel", s.Key())
 	}
 	if err != nil {
-		return fmt.Errorf("creating the record of release %s, revision %d: %w", s.Key(), s.Revision, secretError(err))
+		return fmt.Errorf("creating the record of release %s, revision %d: %w", s.Key(), s.Revision, recordError(s, err))
 	}
 	return nil
 }
 
-// UpdateRecord writes the record of a revision anew.
+// UpdateRecord writes the record of a revision anew. The error is a *manifest.Refusal where the API server declined.
 func (c *Client) UpdateRecord(ctx context.Context, s manifest.Stored) error {
 	rel, err := toHelm(s)
 	if err == nil {
-		err = c.driver(ctx, s.Namespace).Update(recordName(s.Name, s.Revision), rel)
+		bound := &boundSecrets{SecretInterface: c.core.Secrets(s.Namespace), ctx: ctx, seen: s.Seen}
+		err = driver.NewSecrets(bound).Update(recordName(s.Name, s.Revision), rel)
 	}
 	if err != nil {
-		return fmt.Errorf("updating the record of release %s, revision %d: %w", s.Key(), s.Revision, secretError(err))
+		return fmt.Errorf("updating the record of release %s, revision %d: %w", s.Key(), s.Revision, recordError(s, err))
 	}
 	return nil
 }
@@ -161,15 +169,12 @@ func recordName(name string, revision int) string {
 	return fmt.Sprintf("sh.helm.release.v1.%s.v%d", name, revision)
 }
 
-// driver is Helm's storage of one namespace. Helm's driver knows no context; it is given one for the length of a call.
-func (c *Client) driver(ctx context.Context, namespace string) *driver.Secrets {
-	return driver.NewSecrets(&boundSecrets{SecretInterface: c.core.Secrets(namespace), ctx: ctx})
-}
-
-// boundSecrets puts the caller's context in place of the background context that Helm's driver passes.
+// boundSecrets is the Secrets of a namespace for one call of Helm's driver. It puts the caller's context in place of the
+// background context that the driver passes, and keeps the resource version, of which the driver knows nothing.
 type boundSecrets struct {
 	corev1.SecretInterface
-	ctx context.Context
+	ctx  context.Context
+	seen string
 }
 
 func (b *boundSecrets) Get(_ context.Context, name string, o metav1.GetOptions) (*v1.Secret, error) {
@@ -177,7 +182,11 @@ func (b *boundSecrets) Get(_ context.Context, name string, o metav1.GetOptions) 
 }
 
 func (b *boundSecrets) List(_ context.Context, o metav1.ListOptions) (*v1.SecretList, error) {
-	return b.SecretInterface.List(b.ctx, o)
+	list, err := b.SecretInterface.List(b.ctx, o)
+	if err == nil && len(list.Items) == 1 {
+		b.seen = list.Items[0].ResourceVersion
+	}
+	return list, err
 }
 
 func (b *boundSecrets) Create(_ context.Context, s *v1.Secret, o metav1.CreateOptions) (*v1.Secret, error) {
@@ -185,6 +194,7 @@ func (b *boundSecrets) Create(_ context.Context, s *v1.Secret, o metav1.CreateOp
 }
 
 func (b *boundSecrets) Update(_ context.Context, s *v1.Secret, o metav1.UpdateOptions) (*v1.Secret, error) {
+	s.ResourceVersion = b.seen
 	return b.SecretInterface.Update(b.ctx, s, o)
 }
 

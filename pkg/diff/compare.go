@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -27,6 +29,10 @@ type candidate struct {
 	// objects and crds are the rendered ones at their places, and whether the cluster knows their kinds.
 	objects, crds           []manifest.Object
 	objectsKnown, crdsKnown []bool
+	// hooks are the identities of the hooks at their places.
+	hooks []manifest.ID
+	// level and group are the release's place in the order of the run.
+	level, group int
 	// asRecorded says that the wanted digest equals the recorded one; the live objects may still differ.
 	asRecorded bool
 	// same says that the live objects are as recorded, too.
@@ -34,8 +40,10 @@ type candidate struct {
 	diags diag.Diagnostics
 	// inventory are the objects that former revisions left in the cluster.
 	inventory []manifest.Object
-	changes   []Change
-	prune     []Change
+	// former are the values of the newest of those revisions.
+	former  map[string]any
+	changes []Change
+	prune   []Change
 }
 
 // comparison is one run of Compare or Teardown.
@@ -48,13 +56,24 @@ type comparison struct {
 	histories map[string]history
 	// wantedBy says which releases of the run want an object.
 	wantedBy map[manifest.ID][]string
-	// scopes are those of the kinds that the run's own CRDs define.
-	scopes map[groupKind]string
+	// definitions are the CRDs of the run, by the kind that they define.
+	definitions map[groupKind][]definition
 	// namespaces are those that the run makes.
 	namespaces map[string]bool
 }
 
 type groupKind struct{ group, kind string }
+
+// definition is a CustomResourceDefinition of the run: what it defines, and the release that brings it.
+type definition struct {
+	groupKind
+	id manifest.ID
+	// scope is Namespaced or Cluster.
+	scope string
+	// versions are those that are served.
+	versions []string
+	by       *candidate
+}
 
 // Compare makes the plan that brings the cluster to what is wanted. Releases whose record and objects are as wanted cost no
 // request of their own; the objects of the others are read and dry-run. The diagnostics are those of rendering; with errors
@@ -102,9 +121,9 @@ func newComparison(ctx context.Context, in Input, live Live, o Options) (*compar
 	}
 	all := histories(records)
 	c := &comparison{in: in, live: live, o: o, histories: all}
-	for _, level := range in.Levels {
+	for i, level := range in.Levels {
 		for _, r := range level.Releases {
-			c.cands = append(c.cands, &candidate{release: r, history: all[r.Key()]})
+			c.cands = append(c.cands, &candidate{release: r, history: all[r.Key()], level: i, group: r.Group})
 		}
 	}
 	return c, nil
@@ -169,7 +188,20 @@ func (c *comparison) render(ctx context.Context, x *candidate, revision int, upg
 	if x.objects, x.objectsKnown, err = c.live.Place(ctx, x.release.Namespace, rendered.Objects); err != nil {
 		return err
 	}
-	x.crds, x.crdsKnown, err = c.live.Place(ctx, x.release.Namespace, rendered.CRDs)
+	if x.crds, x.crdsKnown, err = c.live.Place(ctx, x.release.Namespace, rendered.CRDs); err != nil {
+		return err
+	}
+	return c.placeHooks(ctx, x)
+}
+
+// placeHooks finds the places of the hooks of a rendered or recorded release.
+func (c *comparison) placeHooks(ctx context.Context, x *candidate) error {
+	hooks := make([]manifest.Object, len(x.rendered.Hooks))
+	for i, h := range x.rendered.Hooks {
+		hooks[i] = h.Object
+	}
+	placed, _, err := c.live.Place(ctx, x.release.Namespace, hooks)
+	x.hooks = ids(placed)
 	return err
 }
 
@@ -197,7 +229,7 @@ func (c *comparison) findSame(ctx context.Context) error {
 		if x.asRecorded {
 			last, _ := x.history.last()
 			owned := Owned(append(ids(x.objects), ids(x.crds)...), prints)
-			x.same = owned != "" && owned == last.Labels[OwnedLabel]
+			x.same = owned != "" && owned == last.Labels[OwnedLabel] && len(x.history.current().deployed()) == 1
 		}
 	}
 	return nil
@@ -216,7 +248,7 @@ func ids(objects []manifest.Object) []manifest.ID {
 // that the cluster will know only then get their places here.
 func (c *comparison) survey() {
 	c.wantedBy = map[manifest.ID][]string{}
-	c.scopes = map[groupKind]string{}
+	c.definitions = map[groupKind][]definition{}
 	c.namespaces = map[string]bool{}
 	for _, x := range c.cands {
 		if !x.release.Installed {
@@ -228,8 +260,9 @@ func (c *comparison) survey() {
 		for _, o := range slices.Concat(x.crds, x.objects) {
 			switch o.Kind {
 			case "CustomResourceDefinition":
-				if gk, scope, ok := defines(o); ok {
-					c.scopes[gk] = scope
+				if d, ok := defines(o); ok {
+					d.by = x
+					c.definitions[d.groupKind] = append(c.definitions[d.groupKind], d)
 				}
 			case "Namespace":
 				c.namespaces[o.Name] = true
@@ -239,14 +272,7 @@ func (c *comparison) survey() {
 	for _, x := range c.cands {
 		for i, o := range x.objects {
 			if !x.objectsKnown[i] {
-				switch c.scopes[groupKind{o.Group, o.Kind}] {
-				case "Cluster":
-					x.objects[i].Namespace = ""
-				case "Namespaced":
-					if o.Namespace == "" {
-						x.objects[i].Namespace = x.release.Namespace
-					}
-				}
+				x.objects[i].ID = c.placed(o.ID, x.release.Namespace)
 			}
 			id := x.objects[i].ID
 			c.wantedBy[id] = append(c.wantedBy[id], x.release.Key())
@@ -254,17 +280,47 @@ func (c *comparison) survey() {
 		for _, o := range x.crds {
 			c.wantedBy[o.ID] = append(c.wantedBy[o.ID], x.release.Key())
 		}
+		for i, id := range x.hooks {
+			x.hooks[i] = c.placed(id, x.release.Namespace)
+		}
 	}
 }
 
-// defines reads which kind a CustomResourceDefinition defines, and its scope: Namespaced or Cluster.
-func defines(crd manifest.Object) (gk groupKind, scope string, ok bool) {
+// placed is the identity of an object of a kind that a CRD of the run defines, at its place; any other as it is.
+func (c *comparison) placed(id manifest.ID, namespace string) manifest.ID {
+	for _, d := range c.definitions[groupKind{id.Group, id.Kind}] {
+		switch {
+		case d.scope == "Cluster":
+			id.Namespace = ""
+		case id.Namespace == "":
+			id.Namespace = namespace
+		}
+	}
+	return id
+}
+
+// defines reads what a CustomResourceDefinition defines.
+func defines(crd manifest.Object) (definition, bool) {
+	d := definition{id: crd.ID}
 	spec, _ := crd.Data["spec"].(map[string]any)
 	names, _ := spec["names"].(map[string]any)
-	gk.group, _ = spec["group"].(string)
-	gk.kind, _ = names["kind"].(string)
-	scope, ok = spec["scope"].(string)
-	return gk, scope, ok
+	d.group, _ = spec["group"].(string)
+	d.kind, _ = names["kind"].(string)
+	versions, _ := spec["versions"].([]any)
+	for _, v := range versions {
+		version, _ := v.(map[string]any)
+		if name, ok := version["name"].(string); ok && version["served"] == true {
+			d.versions = append(d.versions, name)
+		}
+	}
+	var ok bool
+	d.scope, ok = spec["scope"].(string)
+	return d, ok
+}
+
+// before reports whether the release is carried out before another, or is the same.
+func (x *candidate) before(other *candidate) bool {
+	return x == other || x.level < other.level || x.level == other.level && x.group < other.group
 }
 
 // readInventory reads which objects the former revisions of a release may have left in the cluster.
@@ -278,7 +334,11 @@ func (c *comparison) readInventory(ctx context.Context, x *candidate) error {
 			// The newest one, whose hooks run.
 			x.rendered.Release = stored.Release
 			x.revision = record.Revision
+			if err := c.placeHooks(ctx, x); err != nil {
+				return err
+			}
 		}
+		x.former = stored.Values
 		placed, _, err := c.live.Place(ctx, x.release.Namespace, stored.Objects)
 		if err != nil {
 			return err
@@ -336,15 +396,44 @@ func (c *comparison) compareObjects(ctx context.Context, cands []*candidate) err
 			})
 		}
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for _, x := range cands {
+		for i, o := range x.objects {
+			c.deferRefusal(x, o, &x.changes[len(x.crds)+i])
+		}
+	}
+	return nil
+}
+
+// deferRefusal lets an object pass that the cluster refused, where the run changes the CustomResourceDefinition of its kind
+// before it gets there: only then is the cluster's answer worth something.
+func (c *comparison) deferRefusal(x *candidate, o manifest.Object, change *Change) {
+	if !change.Refused || change.Invalid == "" {
+		return
+	}
+	for _, d := range c.definitions[groupKind{change.Group, change.Kind}] {
+		if !d.by.before(x) || !slices.Contains(d.versions, o.Version) || !slices.ContainsFunc(d.by.changes, func(ch Change) bool {
+			return ch.ID == d.id && ch.Action != Unchanged && ch.Invalid == ""
+		}) {
+			continue
+		}
+		change.Deferred, change.Invalid = "not yet: "+change.Invalid, ""
+		change.Reason = fmt.Sprintf("%s changes before", d.id)
+		// Within a runlevel nothing is asked again: the apply itself is the judge.
+		change.Refused = d.by.level < x.level
+		change.After = sent(o)
+		return
+	}
 }
 
 // compareObject finds out what applying one object would do.
 func (c *comparison) compareObject(ctx context.Context, x *candidate, o manifest.Object, known, crd bool) (Change, error) {
 	change := Change{ID: o.ID, Version: o.Version, Action: Create, Source: o.Source, CRD: crd}
 	if !known {
-		change.Reason = "its kind is not known to the cluster yet"
-		_, change.After = pair(o.ID, nil, o.Data)
+		change.After = sent(o)
+		c.judgeUnknown(x, o, &change)
 		return change, nil
 	}
 	owner := x.owner()
@@ -366,7 +455,12 @@ func (c *comparison) compareObject(ctx context.Context, x *candidate, o manifest
 	var refusal *manifest.Refusal
 	if errors.As(err, &refusal) {
 		c.judgeRefusal(o, refusal, found, &change)
-		change.Before, change.After = pair(o.ID, before, o.Data)
+		switch {
+		case change.Action == Replace:
+			change.Before, change.After = pair(o.ID, before, after)
+		case !found:
+			change.After = sent(o)
+		}
 		return change, nil
 	}
 	if err != nil {
@@ -388,6 +482,54 @@ func (c *comparison) compareObject(ctx context.Context, x *candidate, o manifest
 	}
 	change.Before, change.After = pair(o.ID, before, after)
 	return change, nil
+}
+
+// sent is a placed object as it is sent to the cluster, in the form in which it is shown.
+func sent(o manifest.Object) map[string]any {
+	data := o.Data
+	if o.Namespace != "" {
+		data = maps.Clone(data)
+		old, _ := data["metadata"].(map[string]any)
+		metadata := maps.Clone(old)
+		metadata["namespace"] = o.Namespace
+		data["metadata"] = metadata
+	}
+	_, after := pair(o.ID, nil, data)
+	return after
+}
+
+// judgeUnknown decides what it means that the cluster does not serve the kind of an object.
+func (c *comparison) judgeUnknown(x *candidate, o manifest.Object, change *Change) {
+	// The kinds of groups without a dot are built in (apiextensions asks for one); any other may be brought by an operator
+	// of an earlier runlevel while the run goes on.
+	change.Refused = strings.Contains(o.Group, ".")
+	remedy := "Correct apiVersion and kind"
+	if change.Refused {
+		remedy = "Install its CustomResourceDefinition in an earlier runlevel, or correct apiVersion and kind"
+	}
+	var late *candidate
+	var versions []string
+	for _, d := range c.definitions[groupKind{o.Group, o.Kind}] {
+		switch {
+		case !slices.Contains(d.versions, o.Version):
+			versions = append(versions, d.versions...)
+		case d.by.before(x):
+			change.Reason, change.Refused = "its kind is not known to the cluster yet", false
+			return
+		default:
+			late = d.by
+		}
+	}
+	what := fmt.Sprintf("the cluster does not know the kind %s of %s", o.Kind, o.APIVersion())
+	switch {
+	case late != nil:
+		change.Invalid = fmt.Sprintf("%s, and its CustomResourceDefinition comes after it, with release %s of runlevel %s. %s",
+			what, late.release.Key(), c.in.Levels[late.level].Name, remedy)
+	case len(versions) > 0:
+		change.Invalid = fmt.Sprintf("%s, and its CustomResourceDefinition serves %s. %s", what, strings.Join(versions, ", "), remedy)
+	default:
+		change.Invalid = what + ". " + remedy
+	}
 }
 
 // owner is the release as the owner of its objects.
@@ -446,6 +588,9 @@ func (c *comparison) judgeRefusal(o manifest.Object, r *manifest.Refusal, found 
 	case r.Reason == manifest.RefusedNoNamespace && !found && c.namespaces[o.Namespace]:
 		// The run makes the namespace before it needs it.
 		return
+	case r.Reason == manifest.RefusedTerminating && c.namespaces[o.Namespace]:
+		change.Reason = fmt.Sprintf("the namespace %s is being deleted and will be made anew", o.Namespace)
+		return
 	case r.Reason == manifest.RefusedNoNamespace && !found:
 		change.Invalid = fmt.Sprintf("the namespace %s is not there. Set createNamespace on the release, or make it in an earlier runlevel", o.Namespace)
 	case r.Reason == manifest.RefusedImmutable && found:
@@ -487,7 +632,7 @@ func (c *comparison) compareGone(ctx context.Context, x *candidate, o manifest.O
 
 // plan puts the candidates together.
 func (c *comparison) plan() Plan {
-	p := Plan{Cluster: c.in.Cluster, Context: c.in.Context, Levels: make([]Level, 0, len(c.in.Levels))}
+	p := Plan{Cluster: c.in.Cluster, Context: c.in.Context, Levels: make([]Level, 0, len(c.in.Levels)), Warnings: c.live.Warnings()}
 	i := 0
 	for _, level := range c.in.Levels {
 		l := Level{Name: level.Name, Releases: make([]Release, 0, len(level.Releases))}
@@ -513,6 +658,7 @@ func (x *candidate) planned(level string) Release {
 		Timeout:         x.release.Timeout,
 		CreateNamespace: x.release.CreateNamespace,
 		Wanted:          x.rendered.Release,
+		Former:          x.former,
 		Digest:          x.rendered.Digest,
 	}
 	last, found := x.history.current().last()
@@ -524,27 +670,31 @@ func (x *candidate) planned(level string) Release {
 		return r
 	}
 	if last.Status.Pending() && !Ours(last) {
-		r.Invalid = fmt.Sprintf(
-			"helm works on release %s: revision %d is %s. Wait until it ends; if it was killed, put the release right with helm rollback",
-			x.release.Key(), last.Revision, last.Status)
+		remedy := "put the release right with helm rollback"
+		if !x.history.current().everDeployed() {
+			remedy = "take away what it left with helm uninstall, since there is no revision to go back to"
+		}
+		r.Invalid = fmt.Sprintf("helm works on release %s: revision %d is %s. Wait until it ends; if it was killed, %s",
+			x.release.Key(), last.Revision, last.Status, remedy)
 	}
 	gone := slices.DeleteFunc(slices.Clone(x.prune), func(ch Change) bool { return ch.Action == "" })
 	slices.SortStableFunc(gone, func(a, b Change) int { return manifest.Rank(b.Kind) - manifest.Rank(a.Kind) })
 	if !x.release.Installed {
 		r.Action, r.Reason = Uninstall, "installed: false"
 		r.Objects = gone
-		r.Hooks = x.hooks(manifest.PreDelete, manifest.PostDelete)
+		r.Hooks = x.due(manifest.PreDelete, manifest.PostDelete)
 		return r
 	}
 	r.Objects = slices.Concat(x.changes, gone)
-	if x.asRecorded && !slices.ContainsFunc(r.Objects, func(ch Change) bool { return ch.Action != Unchanged || ch.Invalid != "" }) {
+	deployed := x.history.current().deployed()
+	if x.asRecorded && len(deployed) == 1 && !slices.ContainsFunc(r.Objects, func(ch Change) bool { return ch.Action != Unchanged || ch.Invalid != "" || ch.Deferred != "" }) {
 		// Someone wrote a field of ours and wrote it back: the object is as wanted, only its bookkeeping differs.
 		r.Action, r.Objects, r.Revision = Same, nil, last.Revision
 		return r
 	}
-	r.Action, r.Hooks = Upgrade, x.hooks(manifest.PreUpgrade, manifest.PostUpgrade)
+	r.Action, r.Hooks = Upgrade, x.due(manifest.PreUpgrade, manifest.PostUpgrade)
 	if !x.rendered.Upgrade {
-		r.Action, r.Hooks = Install, x.hooks(manifest.PreInstall, manifest.PostInstall)
+		r.Action, r.Hooks = Install, x.due(manifest.PreInstall, manifest.PostInstall)
 	}
 	switch {
 	case !found:
@@ -553,6 +703,8 @@ func (x *candidate) planned(level string) Release {
 		r.Reason = fmt.Sprintf("revision %d is %s", last.Revision, last.Status)
 	case !Ours(last):
 		r.Reason = fmt.Sprintf("revision %d was made by helm", last.Revision)
+	case len(deployed) > 1:
+		r.Reason = fmt.Sprintf("%d revisions are marked deployed", len(deployed))
 	case x.asRecorded:
 		r.Reason = "its objects were changed in the cluster"
 	default:
@@ -561,12 +713,12 @@ func (x *candidate) planned(level string) Release {
 	return r
 }
 
-// hooks are the hooks that run at some of the events.
-func (x *candidate) hooks(events ...manifest.Event) []Hook {
+// due are the hooks that run at some of the events.
+func (x *candidate) due(events ...manifest.Event) []Hook {
 	var hooks []Hook
-	for _, h := range x.rendered.Hooks {
+	for i, h := range x.rendered.Hooks {
 		if slices.ContainsFunc(events, h.Runs) {
-			hooks = append(hooks, Hook{ID: h.ID, Events: h.Events, Weight: h.Weight, Source: h.Source})
+			hooks = append(hooks, Hook{ID: x.hooks[i], Events: h.Events, Weight: h.Weight, Source: h.Source})
 		}
 	}
 	return hooks

@@ -36,8 +36,11 @@ type Objects interface {
 // Rehearsal asks what an object would become.
 type Rehearsal interface {
 	// DryRun applies a placed object without writing it, and returns what it would become. The error is a
-	// *manifest.Refusal where the cluster would not take the object.
+	// *manifest.Refusal where the cluster would not take the object; with the reason RefusedImmutable, what the object
+	// would be if it were made anew is returned beside it.
 	DryRun(ctx context.Context, object manifest.Object, owner manifest.Owner) (map[string]any, error)
+	// Warnings are what the cluster warned of so far, each once.
+	Warnings() []string
 }
 
 // Live is a cluster as diff sees it.

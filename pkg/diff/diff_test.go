@@ -46,6 +46,7 @@ func TestHistory(t *testing.T) {
 		"a first run that failed":          {records(manifest.Failed), 2, false, []int{1}},
 		"a first run that was killed":      {records(manifest.PendingInstall), 2, false, []int{1}},
 		"an upgrade that failed":           {records(manifest.Superseded, manifest.Deployed, manifest.Failed), 4, true, []int{2, 3}},
+		"two that say they are deployed":   {records(manifest.Deployed, manifest.Deployed, manifest.Failed), 4, true, []int{1, 2, 3}},
 		"uninstalled, its history kept":    {records(manifest.Superseded, manifest.Uninstalled), 3, false, nil},
 		"installed anew after that":        {records(manifest.Uninstalled, manifest.Deployed), 3, true, []int{2}},
 		"an uninstall that did not finish": {records(manifest.Superseded, manifest.Uninstalling), 3, true, []int{1, 2}},

@@ -57,13 +57,25 @@ func (h history) everDeployed() bool {
 	})
 }
 
-// open are the records whose objects may be in the cluster: the last deployed one, and those after it that did not get so
-// far; all where none is deployed.
+// open are the records whose objects may be in the cluster: the deployed one, and those after it that did not get so far;
+// all where none is deployed. Where several are, they begin with the first of them.
 func (h history) open() history {
-	for i := len(h) - 1; i >= 0; i-- {
-		if h[i].Status == manifest.Deployed {
+	for i, r := range h {
+		if r.Status == manifest.Deployed {
 			return h[i:]
 		}
 	}
 	return h
+}
+
+// deployed are the revisions that are marked deployed. More than one are left by a run that another one overtook, or by a
+// crash between the marks.
+func (h history) deployed() []int {
+	var revisions []int
+	for _, r := range h {
+		if r.Status == manifest.Deployed {
+			revisions = append(revisions, r.Revision)
+		}
+	}
+	return revisions
 }

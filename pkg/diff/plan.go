@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/redkubes/otomi/pkg/manifest"
@@ -22,8 +23,6 @@ const (
 	Adopt Action = "adopt"
 	// Unchanged: the object is as it is wanted.
 	Unchanged Action = "unchanged"
-	// Unknown: the cluster refused to say what the object would become; Change.Invalid has its reason.
-	Unknown Action = "unknown"
 )
 
 // ReleaseAction says what applying does to one release.
@@ -49,6 +48,8 @@ type Plan struct {
 	Context string `json:"context,omitempty"`
 	// Levels are the runlevels in the order in which apply takes them. A plan made by Teardown has them reversed.
 	Levels []Level `json:"levels"`
+	// Warnings are what the API server warned of while the plan was made: deprecated API versions and the like.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // Level is one runlevel of a plan.
@@ -78,12 +79,15 @@ type Release struct {
 	// Hooks are those that run, in the order of their definition.
 	Hooks []Hook `json:"hooks,omitempty"`
 	// Group counts from 0 within the level: the releases of one group are applied side by side.
-	Group           int           `json:"group"`
-	Wait            bool          `json:"wait"`
-	Timeout         time.Duration `json:"timeout"`
+	Group int  `json:"group"`
+	Wait  bool `json:"wait"`
+	// Timeout bounds each wait; in JSON it is timeoutSeconds.
+	Timeout         time.Duration `json:"-"`
 	CreateNamespace bool          `json:"createNamespace,omitempty"`
 	// Wanted is the release as it is to be applied; of an uninstalled one, as its last record has it.
 	Wanted manifest.Release `json:"-"`
+	// Former are the values of the release's last record, where it had to be read.
+	Former map[string]any `json:"-"`
 	// Digest is the digest of Wanted.
 	Digest string `json:"-"`
 }
@@ -94,6 +98,15 @@ func (r Release) Key() string { return manifest.Key(r.Namespace, r.Name) }
 // Owner is the release as the owner of its objects.
 func (r Release) Owner() manifest.Owner {
 	return manifest.Owner{Namespace: r.Namespace, Name: r.Name}
+}
+
+// MarshalJSON writes times in seconds.
+func (r Release) MarshalJSON() ([]byte, error) {
+	type release Release
+	return json.Marshal(struct {
+		release
+		TimeoutSeconds float64 `json:"timeoutSeconds"`
+	}{release(r), r.Timeout.Seconds()})
 }
 
 // Change is what applying would do to one object.
@@ -107,14 +120,19 @@ type Change struct {
 	Reason string `json:"reason,omitempty"`
 	// Invalid says why the object can't be applied; apply stops at its runlevel. It ends in what to do.
 	Invalid string `json:"invalid,omitempty"`
+	// Deferred is why the cluster would not take the object now, where that may change before the run gets to it: the
+	// CustomResourceDefinition of its kind does.
+	Deferred string `json:"deferred,omitempty"`
 	// Before and After are the object as it is and as it would be, without what the server keeps for itself (managed
 	// fields, status, revision numbers, times) and without ownership metadata. Values of a Secret are "(secret)", and in
-	// After "(secret, changed)" where they differ. Nil where there is none, and both where nothing changes.
+	// After "(secret, changed)" where they differ. Nil where there is none, and both where nothing changes or the cluster
+	// refused to say what becomes of the object that is there. Of a deferred one, After is what is sent, and Before is nil.
 	Before map[string]any `json:"before,omitempty"`
 	After  map[string]any `json:"after,omitempty"`
 	// CRD marks an object of the chart's crds/ folder: it is applied first and never deleted.
 	CRD bool `json:"crd,omitempty"`
-	// Refused says that Invalid is the cluster's own answer, which may be another one once earlier runlevels are there.
+	// Refused says that Invalid or Deferred is the cluster's own answer, which may be another one once earlier runlevels are
+	// there: apply asks again before it starts the object's runlevel.
 	Refused bool `json:"-"`
 }
 

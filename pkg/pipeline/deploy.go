@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/redkubes/otomi/pkg/apply"
 	"github.com/redkubes/otomi/pkg/cluster"
@@ -71,20 +72,21 @@ type DiffOptions struct {
 }
 
 // Diff compares a stage with its cluster: every release is rendered with the capabilities of the cluster, and those that
-// differ are rehearsed on it. Nothing is written.
-func (p *Platform) Diff(ctx context.Context, stage Stage, client *Client, o DiffOptions) (Plan, diag.Diagnostics, error) {
+// differ are rehearsed on it. Nothing is written. The strings it returns are secrets that the releases were given before:
+// the values do not hold them any more, and objects of the cluster may.
+func (p *Platform) Diff(ctx context.Context, stage Stage, client *Client, o DiffOptions) (Plan, []string, diag.Diagnostics, error) {
 	caps, err := clusterCapabilities(ctx, client, o.Capabilities)
 	if err != nil {
-		return Plan{}, nil, err
+		return Plan{}, nil, nil, err
 	}
 	set, diags, err := p.newRenderSet(ctx, stage)
 	if err != nil || diags.HasErrors() {
-		return Plan{}, diags, err
+		return Plan{}, nil, diags, err
 	}
 	more, err := set.settle(ctx, caps)
 	diags = append(diags, more...)
 	if err != nil || diags.HasErrors() {
-		return Plan{}, diags, err
+		return Plan{}, nil, diags, err
 	}
 	plan, more, err := diff.Compare(ctx, diff.Input{
 		Cluster: stage.Values.Cluster.ID,
@@ -95,7 +97,44 @@ func (p *Platform) Diff(ctx context.Context, stage Stage, client *Client, o Diff
 			return diff.Rendered{Release: release, Digest: render.Digest(release)}, diags, err
 		},
 	}, client, diff.Options{TakeOwnership: o.TakeOwnership, Force: o.Force})
-	return plan, append(diags, more...), err
+	diags = append(diags, more...)
+	if err == nil && !diags.HasErrors() {
+		diags = append(diags, render.Duplicates(set.rendered())...)
+	}
+	return plan, formerSecrets(plan, stage.Values.Secrets()), diags, err
+}
+
+// formerSecrets finds what releases were given before in the places where they are given secrets now.
+func formerSecrets(plan Plan, secrets []string) []string {
+	var found []string
+	var walk func(now, before any)
+	walk = func(now, before any) {
+		switch now := now.(type) {
+		case map[string]any:
+			before, _ := before.(map[string]any)
+			for key, v := range now {
+				walk(v, before[key])
+			}
+		case []any:
+			before, _ := before.([]any)
+			for i, v := range now {
+				if i < len(before) {
+					walk(v, before[i])
+				}
+			}
+		case string:
+			old, _ := before.(string)
+			if old != "" && old != now && slices.ContainsFunc(secrets, func(s string) bool { return strings.Contains(now, s) }) {
+				found = append(found, old)
+			}
+		}
+	}
+	for _, level := range plan.Levels {
+		for _, r := range level.Releases {
+			walk(r.Wanted.Values, r.Former)
+		}
+	}
+	return found
 }
 
 // clusterCapabilities are what charts see of a cluster that was asked.

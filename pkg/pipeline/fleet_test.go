@@ -16,6 +16,8 @@ type fleet struct {
 	clouds, clusters int
 	// settings, apps and teams are generic layers; perCloud and perCluster stand in the folders of the hierarchy.
 	settings, apps, teams, perCloud, perCluster int
+	// keys multiplies the keys of an application's layer; 0 is 1.
+	keys int
 }
 
 // hundredLayers is a fleet of the given number of clusters with 100 layers each.
@@ -93,8 +95,8 @@ func (f fleet) appLayer(i int, from string, part int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Application %d, as %s has it.\napps:\n  app%02d:\n    enabled: true\n    image:\n      repository: registry.example.com/app%02d\n      tag: \"1.%d.0\"\n", i, from, i, i, part)
 	fmt.Fprintf(&b, "    replicas: %d\n    resources:\n      requests: { cpu: 100m, memory: 128Mi }\n      limits: { cpu: \"1\", memory: 256Mi }\n    config:\n", 1+part)
-	for k := range 24 {
-		fmt.Fprintf(&b, "      key%02d: %s-%d\n", (k+part*8)%32, from, k)
+	for k := range 24 * max(1, f.keys) {
+		fmt.Fprintf(&b, "      key%02d: %s-%d\n", (k+part*8)%(32*max(1, f.keys)), from, k)
 	}
 	return b.String()
 }
@@ -176,7 +178,7 @@ properties:
 		b.WriteString("          image: { type: object, additionalProperties: false, properties: { repository: { type: string }, tag: { type: string } } }\n")
 		b.WriteString("          resources: { type: object, additionalProperties: false, properties: { requests: { $ref: \"#/$defs/amounts\" }, limits: { $ref: \"#/$defs/amounts\" } } }\n")
 		b.WriteString("          config:\n            type: object\n            additionalProperties: false\n            properties:\n")
-		for k := range 32 {
+		for k := range 32 * max(1, f.keys) {
 			fmt.Fprintf(&b, "              key%02d: { type: string, description: \"Key %d.\", maxLength: 100 }\n", k, k)
 		}
 	}

@@ -7,12 +7,14 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"maps"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -43,8 +45,12 @@ type Options struct {
 	Repo string
 	// Builtin is the stack that the binary carries.
 	Builtin source.Tree
+	// Schema names a schema that takes the place of the stack's, seen from Dir. It may refer to files beside and below it.
+	Schema string
 	// Version is that of this otomi, for what otomi.yaml requires.
 	Version string
+	// Flags are the values of the command line: those of every cluster that the platform compiles.
+	Flags ValueFlags
 }
 
 // Platform is a values repository with its stack: what every verb starts from.
@@ -52,17 +58,28 @@ type Platform struct {
 	repository *layer.Repository
 	stack      source.Tree
 	schema     *schema.Schema
+	folder     *merge.Folder
 	files      []runlevel.File
 	charts     *chart.Store
 	renderer   *render.Renderer
 	closers    []io.Closer
-	sources    diag.Sources
+
+	// dir is the directory that shown names are seen from.
+	dir string
+	// flags are the layers of the command line, weakest first.
+	flags []layer.Layer
+	// derived is the stack's template of computed values, or nil.
+	derived *derivation
+
+	// sources are read and written under mu: clusters may be compiled side by side.
+	mu      sync.Mutex
+	sources diag.Sources
 }
 
 // Open finds and reads the values repository, its stack and the stack's schema. The diagnostics tell of mistakes in any
 // of them; with errors among them the platform is nil.
 func Open(ctx context.Context, o Options) (_ *Platform, diags diag.Diagnostics, err error) {
-	p := &Platform{renderer: render.New(), sources: diag.Sources{}}
+	p := &Platform{renderer: render.New(), sources: diag.Sources{}, dir: o.Dir}
 	defer func() {
 		if err != nil || diags.HasErrors() {
 			err = errors.Join(err, p.Close())
@@ -81,7 +98,7 @@ func Open(ctx context.Context, o Options) (_ *Platform, diags diag.Diagnostics, 
 	repository, diags, err := layer.OpenRepository(tree)
 	if err != nil || diags.HasErrors() {
 		if repository != nil {
-			maps.Copy(p.sources, repository.Sources())
+			p.addSources(repository.Sources())
 		}
 		return p, diags, err
 	}
@@ -90,48 +107,81 @@ func Open(ctx context.Context, o Options) (_ *Platform, diags diag.Diagnostics, 
 		return p, diags, nil
 	}
 
-	p.stack = o.Builtin
-	if name, at := repository.Stack(); name != "builtin" {
-		if strings.Contains(name, "://") {
-			return p, append(diags, diag.Diagnostic{
-				Severity: diag.Error, Code: diag.RepoWrongType, Path: "stack", Range: at,
-				Detail: "a stack from git is for a later version of otomi. Name a directory, or `builtin`.",
-			}), nil
-		}
-		dir := name
-		if !filepath.IsAbs(dir) {
-			dir = filepath.Join(root, name)
-		}
-		stack, closer, err := source.Open(dir, shownPrefix(o.Dir, dir))
-		if err != nil {
-			return p, diags, err
-		}
-		p.closers = append(p.closers, closer)
-		p.stack = stack
+	stack, closer, more, err := openStack(o, root, repository)
+	if err != nil || more.HasErrors() {
+		return p, append(diags, more...), err
 	}
-	more, err := p.readStack()
+	p.stack = stack
+	p.closers = append(p.closers, closer)
+	more, err = p.readStack(o.Schema)
+	diags = append(diags, more...)
+	if err != nil {
+		return p, diags, err
+	}
+	more, err = p.readFlags(o.Flags)
 	return p, append(diags, more...), err
 }
 
-// readStack compiles the schema and lists the runlevels and charts.
-func (p *Platform) readStack() (diag.Diagnostics, error) {
-	name := schemaFile
-	if _, err := fs.Stat(p.stack.FS, schemaFile); errors.Is(err, fs.ErrNotExist) {
-		name = schemaJSON
+// openStack opens the stack that a values repository in the directory root names. The caller closes it.
+func openStack(o Options, root string, repository *layer.Repository) (source.Tree, io.Closer, diag.Diagnostics, error) {
+	name, at := repository.Stack()
+	if name == "builtin" {
+		return o.Builtin, io.NopCloser(nil), nil, nil
 	}
-	compiled, diags, err := schema.Compile(p.stack, name)
+	if strings.Contains(name, "://") {
+		return source.Tree{}, nil, diag.Diagnostics{{
+			Severity: diag.Error, Code: diag.RepoWrongType, Path: "stack", Range: at,
+			Detail: "a stack from git is for a later version of otomi. Name a directory, or `builtin`.",
+		}}, nil
+	}
+	dir := name
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join(root, name)
+	}
+	stack, closer, err := source.Open(dir, shownPrefix(o.Dir, dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return source.Tree{}, nil, diag.Diagnostics{{
+			Severity: diag.Error, Code: diag.StackMissing, Path: "stack", Range: at,
+			Detail: fmt.Sprintf("there is no directory %q. Name the directory of a stack, seen from otomi.yaml, or `builtin`.", name),
+		}}, nil
+	}
+	return stack, closer, nil, err
+}
+
+// readStack compiles the schema, the stack's unless another is named, and lists the runlevels and charts.
+func (p *Platform) readStack(other string) (diag.Diagnostics, error) {
+	tree, name := p.stack, schemaOf(p.stack)
+	if other != "" {
+		dir := filepath.Dir(p.path(other))
+		opened, closer, err := source.Open(dir, shownPrefix(p.dir, dir))
+		if err != nil {
+			return nil, fmt.Errorf("opening the schema %s: %w", other, err)
+		}
+		p.closers = append(p.closers, closer)
+		tree, name = opened, filepath.Base(other)
+	}
+	compiled, diags, err := schema.Compile(tree, name)
 	if err != nil {
 		return diags, err
 	}
 	p.schema = compiled
+	p.folder = merge.NewFolder(merge.Options{Lists: compiled.Lists})
 	files, more, err := runlevel.Files(p.stack, runlevelDir)
 	p.files = files
 	p.charts = chart.NewStore(p.stack)
-	return append(diags, more...), err
+	diags = append(diags, more...)
+	if err != nil {
+		return diags, err
+	}
+	return diags, p.readDerivation()
 }
 
-// Close releases the directories that are held open.
+// Close releases the directories that are held open. A nil platform, which Open returns for a directory that is no
+// values repository, holds none.
 func (p *Platform) Close() error {
+	if p == nil {
+		return nil
+	}
 	var errs []error
 	for _, c := range p.closers {
 		errs = append(errs, c.Close())
@@ -145,7 +195,9 @@ func (p *Platform) Sources() diag.Sources {
 	if p == nil {
 		return nil
 	}
+	p.mu.Lock()
 	all := maps.Clone(p.sources)
+	p.mu.Unlock()
 	if p.repository != nil {
 		maps.Copy(all, p.repository.Sources())
 	}
@@ -161,8 +213,8 @@ func (p *Platform) Sources() diag.Sources {
 
 // Clusters returns the clusters a command works on: the one named, or with all the whole registry in its order.
 func (p *Platform) Clusters(id string, all bool) ([]layer.Cluster, diag.Diagnostics) {
-	if all {
-		return p.repository.Clusters(), nil
+	if clusters := p.repository.Clusters(); all && len(clusters) > 0 {
+		return clusters, nil
 	}
 	c, diags := p.repository.Cluster(id)
 	if diags.HasErrors() {
@@ -176,39 +228,56 @@ type Values struct {
 	Cluster layer.Cluster
 	// Root is the merged tree with the schema's defaults.
 	Root *value.Node
-	// Masked is Root with every secret leaf replaced.
-	Masked *value.Node
-	// Secrets are the secret strings of the tree, for the redactor.
-	Secrets []string
+	// Layers are all that Root was made of, weakest first, but for the schema's defaults.
+	Layers []layer.Layer
+
+	// merged is Root, or the tree that has errors.
+	merged *value.Node
+	schema *schema.Schema
 }
 
-// Compile merges the layers of a cluster and fills in the schema's defaults. It does not validate.
-func (p *Platform) Compile(_ context.Context, c layer.Cluster) (Values, diag.Diagnostics, error) {
+// Masked returns Root with every secret leaf replaced.
+func (v Values) Masked() *value.Node {
+	if v.Root == nil {
+		return nil
+	}
+	return v.schema.Mask(v.Root)
+}
+
+// Secrets returns the secret strings of the tree, for the redactor.
+func (v Values) Secrets() []string {
+	if v.merged == nil {
+		return nil
+	}
+	return v.schema.SecretTexts(v.merged)
+}
+
+// Compile merges the layers of a cluster, those of the command line, and what the stack derives of them, and fills in the
+// schema's defaults. It does not validate. Where only the derivation failed the values are there, without it; with other
+// errors there is no Root, and Secrets may still hold what no writer may see.
+func (p *Platform) Compile(ctx context.Context, c layer.Cluster) (Values, diag.Diagnostics, error) {
 	layers, diags, err := p.repository.Layers(c, layer.Options{Stack: p.stack, DefaultsPath: defaultsFile})
-	if err != nil || diags.HasErrors() {
+	if err != nil {
 		return Values{}, diags, err
 	}
-	merged, more := merge.Fold(layers, merge.Options{Lists: p.schema.Lists})
+	layers = append(layers, p.flags...)
+	merged, more := p.folder.Fold(layers)
 	diags = append(diags, more...)
 	if diags.HasErrors() {
-		return Values{}, diags, nil
+		return Values{Cluster: c, Layers: layers, merged: merged, schema: p.schema}, diags, nil
 	}
 	root := p.schema.Fill(merged)
-	return Values{
-		Cluster: c,
-		Root:    root,
-		Masked:  p.schema.Mask(root),
-		Secrets: p.schema.SecretTexts(root),
-	}, diags, nil
-}
-
-// Validate compiles the values of a cluster and checks them against the stack's schema.
-func (p *Platform) Validate(ctx context.Context, c layer.Cluster) (Values, diag.Diagnostics, error) {
-	values, diags, err := p.Compile(ctx, c)
-	if err != nil || diags.HasErrors() {
-		return values, diags, err
+	if p.derived != nil {
+		derived, more := p.derive(ctx, root)
+		diags = append(diags, more...)
+		if derived.Root != nil {
+			layers = append(layers, derived)
+			merged, more = p.folder.Fold([]layer.Layer{{Root: merged}, derived})
+			diags = append(diags, more...)
+			root = p.schema.Fill(merged)
+		}
 	}
-	return values, append(diags, p.schema.Validate(values.Root)...), nil
+	return Values{Cluster: c, Root: root, Layers: layers, merged: root, schema: p.schema}, diags, nil
 }
 
 // EditorSchema returns the schema that an editor checks single files with.

@@ -3,7 +3,6 @@ package pipeline
 import (
 	"bytes"
 	"context"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -61,7 +60,7 @@ func (p *Platform) Evaluate(ctx context.Context, values Values, selectors []stri
 		return Stage{}, diags
 	}
 	evaluated, more := runlevel.Evaluate(ctx, p.files, values.Root.PlainMap(), runlevel.Options{})
-	maps.Copy(p.sources, evaluated.Sources)
+	p.addSources(evaluated.Sources)
 	diags = append(diags, more...)
 	if diags.HasErrors() {
 		return Stage{}, diags
@@ -99,6 +98,8 @@ type renderSet struct {
 
 	mu   sync.Mutex
 	done map[renderKey]rendered
+	// last is the newest rendering of each release.
+	last map[string]manifest.Release
 }
 
 type renderKey struct {
@@ -114,7 +115,7 @@ type rendered struct {
 
 // newRenderSet loads the charts of the installed releases.
 func (p *Platform) newRenderSet(ctx context.Context, stage Stage) (*renderSet, diag.Diagnostics, error) {
-	set := &renderSet{platform: p, charts: map[string]*chart.Chart{}}
+	set := &renderSet{platform: p, charts: map[string]*chart.Chart{}, last: map[string]manifest.Release{}}
 	for _, release := range stage.releases() {
 		if release.Installed {
 			set.releases = append(set.releases, release)
@@ -212,6 +213,17 @@ func mentions(values any, word string) bool {
 	return false
 }
 
+// rendered returns the newest rendering of each release, in the order they are applied.
+func (s *renderSet) rendered() []manifest.Release {
+	out := make([]manifest.Release, 0, len(s.releases))
+	for _, r := range s.releases {
+		if release, ok := s.last[r.Key()]; ok {
+			out = append(out, release)
+		}
+	}
+	return out
+}
+
 // render renders one release, or returns what an earlier call with the same revision and mode made.
 func (s *renderSet) render(ctx context.Context, release runlevel.Release, revision int, upgrade bool) (manifest.Release, diag.Diagnostics, error) {
 	key := renderKey{release: release.Key(), revision: revision, upgrade: upgrade}
@@ -229,6 +241,7 @@ func (s *renderSet) render(ctx context.Context, release runlevel.Release, revisi
 	}
 	s.mu.Lock()
 	s.done[key] = rendered{release: out, diags: diags}
+	s.last[key.release] = out
 	s.mu.Unlock()
 	return out, diags, nil
 }

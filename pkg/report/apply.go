@@ -33,11 +33,21 @@ func (r *Reporter) Event(e apply.Event) {
 
 // Result is what a run did on one cluster.
 type Result struct {
-	Cluster string        `json:"cluster,omitempty"`
-	Plan    diff.Plan     `json:"plan"`
-	Result  apply.Result  `json:"result"`
-	Error   string        `json:"error,omitempty"`
-	Elapsed time.Duration `json:"elapsed"`
+	Cluster string       `json:"cluster,omitempty"`
+	Plan    diff.Plan    `json:"plan"`
+	Result  apply.Result `json:"result"`
+	Error   string       `json:"error,omitempty"`
+	// Elapsed is how long it took; in JSON it is elapsedSeconds.
+	Elapsed time.Duration `json:"-"`
+}
+
+// MarshalJSON writes times in seconds.
+func (r Result) MarshalJSON() ([]byte, error) {
+	type result Result
+	return json.Marshal(struct {
+		result
+		ElapsedSeconds float64 `json:"elapsedSeconds"`
+	}{result(r), r.Elapsed.Seconds()})
 }
 
 // Result sums a run up in one line.
@@ -46,9 +56,10 @@ func (r *Reporter) Result(result Result) {
 	if where == "" {
 		where = result.Plan.Context
 	}
+	r.warned(result.Result.Warnings)
 	applied, uninstalled := result.Result.Count(apply.Applied), result.Result.Count(apply.Uninstalled)
 	failed, rest := result.Result.Count(apply.Failed), result.Result.Count(apply.NotStarted)
-	text := fmt.Sprintf("%s: %s applied", where, plural(applied, "release"))
+	text := fmt.Sprintf("%s: %s applied", where, Plural(applied, "release"))
 	if uninstalled > 0 {
 		text += fmt.Sprintf(", %d uninstalled", uninstalled)
 	}
@@ -73,12 +84,13 @@ func (r *Reporter) Results(results []Result) error {
 }
 
 // EventJSON writes an event as one line of JSON on the talk's side.
-func (r *Reporter) EventJSON(e apply.Event) {
-	line, err := json.Marshal(e)
+func (r *Reporter) EventJSON(e apply.Event) error {
+	line, err := r.document(r.err, e)
 	if err != nil {
-		return
+		return err
 	}
-	r.Talk("%s", line)
+	_, err = r.err.to.Write(append(line, '\n'))
+	return err
 }
 
 func doing(a diff.ReleaseAction) string {

@@ -2,6 +2,8 @@ package report
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -11,25 +13,74 @@ import (
 // Diagnostics shows what is wrong with the user's input, sorted and each once, with the lines of the files concerned.
 // It writes to the talk's side and ends in a count.
 func (r *Reporter) Diagnostics(ds diag.Diagnostics, sources diag.Sources) {
+	r.diagnostics(ds, sources, 0)
+}
+
+// maxShown is how many diagnostics are shown to a person; the others are counted.
+const maxShown = 1000
+
+// diagnostics shows diagnostics of a run over so many clusters.
+func (r *Reporter) diagnostics(ds diag.Diagnostics, sources diag.Sources, clusters int) {
 	ds = ds.Sorted()
 	if len(ds) == 0 {
 		return
 	}
-	for i, d := range ds {
+	shown := ds
+	if len(ds) > maxShown {
+		// What fails the command is not hidden behind what does not.
+		shown = slices.Clone(ds)
+		slices.SortStableFunc(shown, func(a, b diag.Diagnostic) int { return severityRank(a) - severityRank(b) })
+		shown = shown[:maxShown].Sorted()
+	}
+	for i, d := range shown {
 		if i > 0 {
 			r.Talk("")
 		}
 		r.diagnostic(d, sources)
+		if len(d.Clusters) > 0 && len(d.Clusters) < clusters {
+			r.Talk("  in %s", someOf(d.Clusters))
+		}
+	}
+	if more := len(ds) - len(shown); more > 0 {
+		r.Talk("\nand %s more", thousands(more))
 	}
 	errors, warnings := ds.Count()
 	var counts []string
 	if errors > 0 {
-		counts = append(counts, plural(errors, "error"))
+		counts = append(counts, Plural(errors, "error"))
 	}
 	if warnings > 0 {
-		counts = append(counts, plural(warnings, "warning"))
+		counts = append(counts, Plural(warnings, "warning"))
 	}
 	r.Talk("\n%s", strings.Join(counts, ", "))
+}
+
+func severityRank(d diag.Diagnostic) int {
+	if d.Severity == diag.Error {
+		return 0
+	}
+	return 1
+}
+
+// someOf names the first two of a list, and how many more there are.
+func someOf(names []string) string {
+	const named = 2
+	if len(names) > named+1 {
+		return strings.Join(names[:named], ", ") + " and " + thousands(len(names)-named) + " more"
+	}
+	if len(names) == 1 {
+		return names[0]
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+}
+
+// thousands writes a count with commas: 4,213.
+func thousands(n int) string {
+	text := strconv.Itoa(n)
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "," + text[i:]
+	}
+	return text
 }
 
 // DiagnosticsDocument is the JSON form of diagnostics.
@@ -68,11 +119,7 @@ func (r *Reporter) diagnostic(d diag.Diagnostic, sources diag.Sources) {
 	if !d.Secret {
 		r.snippet(d.Range, sources[d.Range.File], colour)
 	}
-	detail := d.Detail
-	if d.Path != "" {
-		detail = d.Path + ": " + detail
-	}
-	r.Talk("  %s", strings.ReplaceAll(strings.TrimRight(detail, "\n"), "\n", "\n  "))
+	r.Talk("  %s", strings.ReplaceAll(sentence(d), "\n", "\n  "))
 	for _, note := range d.Notes {
 		if note.Range.IsZero() {
 			r.Talk("  %s", note.Message)
@@ -80,6 +127,15 @@ func (r *Reporter) diagnostic(d diag.Diagnostic, sources diag.Sources) {
 		}
 		r.Talk("  %s: %s", note.Message, note.Range)
 	}
+}
+
+// sentence is the path of a diagnostic and its detail.
+func sentence(d diag.Diagnostic) string {
+	detail := strings.TrimRight(d.Detail, "\n")
+	if d.Path != "" {
+		return d.Path + ": " + detail
+	}
+	return detail
 }
 
 // snippet shows the line of a range, the one before it, and a mark below.

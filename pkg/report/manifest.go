@@ -1,9 +1,12 @@
 package report
 
 import (
+	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/redkubes/otomi/pkg/manifest"
+	"github.com/redkubes/otomi/pkg/yaml"
 )
 
 // Rendered are the releases of one cluster in the order they are applied.
@@ -47,6 +50,11 @@ func (r *Reporter) Manifests(rendered []Rendered, o ManifestOptions) error {
 			objects = append(objects, printed(id, release, o)...)
 		}
 	}
+	for i := range objects {
+		if err := r.mask(&objects[i]); err != nil {
+			return err
+		}
+	}
 	if o.Format == "json" {
 		if objects == nil {
 			objects = []object{}
@@ -70,6 +78,46 @@ func (r *Reporter) Manifests(rendered []Rendered, o ManifestOptions) error {
 		}
 	}
 	return nil
+}
+
+// mask replaces the secrets of a document, unless they are to be shown: what the values hold, and the data of every
+// Secret. The text of a document without any stays as the chart wrote it.
+func (r *Reporter) mask(obj *object) error {
+	if r.out.open {
+		return nil
+	}
+	data, hit := obj.Object, false
+	if kind, _ := data["kind"].(string); kind == "Secret" {
+		data, hit = maskSecret(data)
+	}
+	redacted, more := r.out.tree(data)
+	if !hit && !more {
+		return nil
+	}
+	obj.Object, _ = redacted.(map[string]any)
+	text, err := yaml.Marshal(redacted)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", obj.Source, err)
+	}
+	obj.text = string(text)
+	return nil
+}
+
+// maskSecret returns a Secret with its values replaced, and whether it has any.
+func maskSecret(data map[string]any) (map[string]any, bool) {
+	out, hit := maps.Clone(data), false
+	for _, field := range []string{"data", "stringData"} {
+		entries, _ := data[field].(map[string]any)
+		if len(entries) == 0 {
+			continue
+		}
+		masked := make(map[string]any, len(entries))
+		for key := range entries {
+			masked[key] = hidden
+		}
+		out[field], hit = masked, true
+	}
+	return out, hit
 }
 
 // printed returns the documents of a release in helm template's order: CRDs, manifests, hooks.

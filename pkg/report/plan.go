@@ -38,9 +38,17 @@ func (r *Reporter) Plans(plans []diff.Plan, format string) error {
 				return err
 			}
 		}
+		r.warned(plan.Warnings)
 		r.Talk("%s", Summary(plan))
 	}
 	return nil
+}
+
+// warned shows what an API server warned of.
+func (r *Reporter) warned(warnings []string) {
+	for _, text := range warnings {
+		r.Talk("%s the API server: %s", r.paint(yellow, "warning:"), text)
+	}
 }
 
 // Summary counts a plan in one line.
@@ -56,27 +64,27 @@ func Summary(plan diff.Plan) string {
 		what string
 	}{{counts.Install, "install"}, {counts.Upgrade, "upgrade"}, {counts.Uninstall, "uninstall"}} {
 		if part.n > 0 {
-			parts = append(parts, fmt.Sprintf("%s to %s", plural(part.n, "release"), part.what))
+			parts = append(parts, fmt.Sprintf("%s to %s", Plural(part.n, "release"), part.what))
 		}
 	}
 	var objects []string
-	for _, action := range []diff.Action{diff.Create, diff.Update, diff.Replace, diff.Adopt, diff.Delete, diff.Unknown} {
+	for _, action := range []diff.Action{diff.Create, diff.Update, diff.Replace, diff.Adopt, diff.Delete} {
 		if n := counts.Objects[action]; n > 0 {
 			objects = append(objects, fmt.Sprintf("%d to %s", n, action))
 		}
 	}
 	if len(parts) == 0 && counts.Invalid == 0 {
-		return fmt.Sprintf("%s: no changes (%s)", where, plural(counts.Unchanged, "release"))
+		return fmt.Sprintf("%s: no changes (%s)", where, Plural(counts.Unchanged, "release"))
 	}
 	text := where + ": " + strings.Join(parts, ", ")
 	if len(objects) > 0 {
 		text += "; objects: " + strings.Join(objects, ", ")
 	}
 	if counts.Unchanged > 0 {
-		text += fmt.Sprintf("; %s unchanged", plural(counts.Unchanged, "release"))
+		text += fmt.Sprintf("; %s unchanged", Plural(counts.Unchanged, "release"))
 	}
 	if counts.Invalid > 0 {
-		text += fmt.Sprintf("; %s can't be applied", plural(counts.Invalid, "release"))
+		text += fmt.Sprintf("; %s can't be applied", Plural(counts.Invalid, "release"))
 	}
 	return text
 }
@@ -89,7 +97,7 @@ func (r *Reporter) planned(level diff.Level) (string, error) {
 			continue
 		}
 		if b.Len() == 0 {
-			fmt.Fprintf(&b, "%s\n", r.paint(bold, "runlevel "+level.Name))
+			fmt.Fprintf(&b, "%s\n", r.paintOut(bold, "runlevel "+level.Name))
 		}
 		head := fmt.Sprintf("%s %s %s", sign(release.Action), release.Action, release.Key())
 		if release.Chart != "" {
@@ -101,9 +109,9 @@ func (r *Reporter) planned(level diff.Level) (string, error) {
 		if release.Reason != "" {
 			head += ": " + release.Reason
 		}
-		fmt.Fprintf(&b, "%s\n", r.paint(signColour(release.Action), head))
+		fmt.Fprintf(&b, "%s\n", r.paintOut(signColour(release.Action), head))
 		if release.Invalid != "" {
-			fmt.Fprintf(&b, "  %s\n", r.paint(red, "! "+release.Invalid))
+			fmt.Fprintf(&b, "  %s\n", r.paintOut(red, "! "+release.Invalid))
 		}
 		for _, change := range release.Objects {
 			text, err := r.changed(change)
@@ -113,7 +121,7 @@ func (r *Reporter) planned(level diff.Level) (string, error) {
 			b.WriteString(text)
 		}
 		for _, hook := range release.Hooks {
-			fmt.Fprintf(&b, "  %s\n", r.paint(cyan, "* hook "+hook.ID.String()+" at "+join(hook.Events)+sourceNote(hook.Source)))
+			fmt.Fprintf(&b, "  %s\n", r.paintOut(cyan, "* hook "+hook.ID.String()+" at "+join(hook.Events)+sourceNote(hook.Source)))
 		}
 	}
 	return b.String(), nil
@@ -129,15 +137,18 @@ func (r *Reporter) changed(c diff.Change) (string, error) {
 	if c.Reason != "" {
 		line += ": " + c.Reason
 	}
-	fmt.Fprintf(&b, "  %s\n", r.paint(objectColour(c.Action), line))
+	fmt.Fprintf(&b, "  %s\n", r.paintOut(objectColour(c.Action), line))
 	if c.Invalid != "" {
-		fmt.Fprintf(&b, "    %s\n", r.paint(red, "! "+c.Invalid))
+		fmt.Fprintf(&b, "    %s\n", r.paintOut(red, "! "+c.Invalid))
 	}
-	before, err := document(c.Before)
+	if c.Deferred != "" {
+		fmt.Fprintf(&b, "    %s\n", r.paintOut(yellow, "? "+c.Deferred))
+	}
+	before, err := r.yaml(c.Before)
 	if err != nil {
 		return "", err
 	}
-	after, err := document(c.After)
+	after, err := r.yaml(c.After)
 	if err != nil {
 		return "", err
 	}
@@ -158,19 +169,20 @@ func (r *Reporter) changed(c diff.Change) (string, error) {
 			colour = red
 		}
 		if colour != "" {
-			line = r.paint(colour, line)
+			line = r.paintOut(colour, line)
 		}
 		b.WriteString(line + "\n")
 	}
 	return b.String(), nil
 }
 
-// document writes an object as YAML, and nothing as nothing.
-func document(data map[string]any) (string, error) {
+// yaml writes an object as YAML without secrets, and nothing as nothing.
+func (r *Reporter) yaml(data map[string]any) (string, error) {
 	if data == nil {
 		return "", nil
 	}
-	body, err := yaml.Marshal(data)
+	redacted, _ := r.out.tree(data)
+	body, err := yaml.Marshal(redacted)
 	if err != nil {
 		return "", fmt.Errorf("writing an object: %w", err)
 	}
@@ -222,8 +234,6 @@ func objectSign(a diff.Action) string {
 		return "-"
 	case diff.Replace:
 		return "±"
-	case diff.Unknown:
-		return "?"
 	}
 	return "~"
 }
@@ -232,7 +242,7 @@ func objectColour(a diff.Action) string {
 	switch a {
 	case diff.Create:
 		return green
-	case diff.Delete, diff.Replace, diff.Unknown:
+	case diff.Delete, diff.Replace:
 		return red
 	}
 	return yellow

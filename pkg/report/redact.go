@@ -1,19 +1,26 @@
 package report
 
 import (
+	"bytes"
 	"encoding/base64"
+	"encoding/json"
 	"io"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
 // redactor replaces secrets in what is written through it. A secret is found within one Write; the reporter writes whole
 // lines and whole documents.
+//
+// Text is the last line of defence: an encoder may fold or escape a secret so that no form of it is found. What has
+// structure is therefore redacted before it is encoded: see tree and document.
 type redactor struct {
 	to      io.Writer
 	open    bool
 	secrets []string
-	// replacer is made of secrets at the first write after a change.
+	// replacer is made of secrets at the first use after a change.
 	replacer *strings.Replacer
 }
 
@@ -30,36 +37,142 @@ func (w *redactor) hide(secrets []string) {
 }
 
 func (w *redactor) Write(p []byte) (int, error) {
-	if w.open || len(w.secrets) == 0 {
-		return w.to.Write(p)
-	}
-	if w.replacer == nil {
-		w.replacer = newReplacer(w.secrets)
-	}
-	if _, err := io.WriteString(w.to, w.replacer.Replace(string(p))); err != nil {
+	if _, err := io.WriteString(w.to, w.text(string(p))); err != nil {
 		return 0, err
 	}
 	return len(p), nil
 }
 
-// newReplacer hides the secrets and what becomes of them in a Secret's data: the longest first, so that a secret that
-// contains another one goes as a whole. A secret of several lines is also hidden line by line, since YAML indents them.
-func newReplacer(secrets []string) *strings.Replacer {
-	var forms []string
-	for _, s := range secrets {
-		forms = append(forms, s, base64.StdEncoding.EncodeToString([]byte(s)))
-		if lines := strings.Split(s, "\n"); len(lines) > 1 {
-			for _, line := range lines {
-				if line = strings.TrimSpace(line); len(line) >= 8 {
-					forms = append(forms, line)
-				}
-			}
-		}
+// text replaces secrets in a text.
+func (w *redactor) text(s string) string {
+	if w.open || len(w.secrets) == 0 {
+		return s
 	}
-	slices.SortStableFunc(forms, func(a, b string) int { return len(b) - len(a) })
-	pairs := make([]string, 0, 2*len(forms))
-	for _, form := range forms {
+	if w.replacer == nil {
+		w.replacer = newReplacer(w.secrets)
+	}
+	return w.replacer.Replace(s)
+}
+
+// tree replaces secrets in the strings of a plain tree, and says whether there were any. The input stays as it is.
+func (w *redactor) tree(data any) (any, bool) {
+	switch data := data.(type) {
+	case string:
+		out := w.text(data)
+		return out, out != data
+	case map[string]any:
+		out, changed := make(map[string]any, len(data)), false
+		for key, v := range data {
+			redacted, hit := w.tree(v)
+			name := w.text(key)
+			out[name], changed = redacted, changed || hit || name != key
+		}
+		return out, changed
+	case []any:
+		out, changed := make([]any, len(data)), false
+		for i, v := range data {
+			redacted, hit := w.tree(v)
+			out[i], changed = redacted, changed || hit
+		}
+		return out, changed
+	}
+	return data, false
+}
+
+// document replaces secrets in the strings of an encoded JSON document. What is between them stays, byte for byte.
+func (w *redactor) document(body []byte) []byte {
+	if w.open || len(w.secrets) == 0 {
+		return body
+	}
+	var out bytes.Buffer
+	for len(body) > 0 {
+		start := bytes.IndexByte(body, '"')
+		if start < 0 {
+			break
+		}
+		end := start + 1
+		for body[end] != '"' {
+			if body[end] == '\\' {
+				end++
+			}
+			end++
+		}
+		literal := body[start : end+1]
+		out.Write(body[:start])
+		var s string
+		if err := json.Unmarshal(literal, &s); err == nil && w.text(s) != s {
+			literal = encode(w.text(s))
+		}
+		out.Write(literal)
+		body = body[end+1:]
+	}
+	out.Write(body)
+	return out.Bytes()
+}
+
+// encode writes a value as JSON without escaping what only HTML minds.
+func encode(v any) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		panic("report: a string is always JSON: " + err.Error())
+	}
+	return bytes.TrimRight(b.Bytes(), "\n")
+}
+
+// newReplacer hides the secrets and the forms that they take in manifests: the longest first, so that a secret that
+// contains another one goes as a whole.
+func newReplacer(secrets []string) *strings.Replacer {
+	var all []string
+	for _, s := range secrets {
+		all = append(all, forms(s)...)
+	}
+	slices.SortStableFunc(all, func(a, b string) int { return len(b) - len(a) })
+	pairs := make([]string, 0, 2*len(all))
+	for _, form := range slices.Compact(all) {
 		pairs = append(pairs, form, hidden)
 	}
 	return strings.NewReplacer(pairs...)
+}
+
+// leastLine is the shortest line of a longer secret that is hidden by itself, in characters: YAML indents the lines of a
+// key, and then only they are found.
+const leastLine = 8
+
+// forms are the texts that a secret becomes in manifests and messages.
+func forms(s string) []string {
+	out := []string{s, strings.ReplaceAll(s, "'", "''")}
+	if escaped, err := json.Marshal(s); err == nil {
+		plain := encode(s)
+		out = append(out, string(escaped[1:len(escaped)-1]), string(plain[1:len(plain)-1]))
+	}
+	out = append(out, url.QueryEscape(s), url.PathEscape(s))
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		// What Helm makes of a whole number.
+		out = append(out, strconv.FormatFloat(float64(n), 'g', -1, 64))
+	}
+	if lines := strings.Split(s, "\n"); len(lines) > 1 {
+		for _, line := range lines {
+			if line = strings.TrimSpace(line); len(line) >= leastLine {
+				out = append(out, line)
+			}
+		}
+	}
+	return append(out, encoded(s)...)
+}
+
+// encoded are the base64 forms of a secret: alone, and within a longer text, where it stands at one of three offsets and
+// its first and last characters depend on its neighbours.
+func encoded(s string) []string {
+	out := []string{base64.StdEncoding.EncodeToString([]byte(s)), base64.RawURLEncoding.EncodeToString([]byte(s))}
+	for offset := range 3 {
+		text := base64.RawStdEncoding.EncodeToString(append(make([]byte, offset), s...))
+		first := (offset*8 + 5) / 6
+		last := (offset + len(s)) * 8 / 6
+		if last-first >= leastLine {
+			out = append(out, text[first:last])
+		}
+	}
+	return out
 }

@@ -5,6 +5,7 @@
 package report
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -20,15 +21,21 @@ type Options struct {
 	Out io.Writer
 	// Err takes the talk: diagnostics, progress, summaries.
 	Err io.Writer
-	// Colour paints the words that a reader looks for first.
-	Colour bool
+	// ColourOut and ColourErr paint the words that a reader looks for first.
+	ColourOut, ColourErr bool
+	// Progress says that the talk's side is a terminal that shows how far a long run is.
+	Progress bool
 }
 
 // Reporter shows results. Its methods are called from one goroutine.
 type Reporter struct {
-	out    *redactor
-	err    *redactor
-	colour bool
+	out *redactor
+	err *redactor
+	// Whether the sides are painted.
+	colourOut, colourErr bool
+	// progress says that progress is shown; passing is the line of it that stands on the terminal.
+	progress bool
+	passing  string
 }
 
 // New returns a reporter.
@@ -39,7 +46,10 @@ func New(o Options) *Reporter {
 	if o.Err == nil {
 		o.Err = io.Discard
 	}
-	return &Reporter{out: &redactor{to: o.Out}, err: &redactor{to: o.Err}, colour: o.Colour}
+	return &Reporter{
+		out: &redactor{to: o.Out}, err: &redactor{to: o.Err},
+		colourOut: o.ColourOut, colourErr: o.ColourErr, progress: o.Progress,
+	}
 }
 
 // Hide makes the given strings, and their base64 forms, unprintable: they show as (secret) from now on.
@@ -70,13 +80,30 @@ func (r *Reporter) Failure(err error) {
 	r.Talk("%s %s", r.paint(red, "error:"), err)
 }
 
-// JSON writes a document to the product's side, indented, with the version of the format as its first key.
+// JSON writes a document to the product's side, indented. Secrets are replaced within its strings, so that it stays JSON.
 func (r *Reporter) JSON(document any) error {
-	body, err := json.MarshalIndent(document, "", "  ")
+	body, err := r.document(r.out, document)
 	if err != nil {
+		return err
+	}
+	var indented bytes.Buffer
+	if err := json.Indent(&indented, body, "", "  "); err != nil {
 		return fmt.Errorf("encoding the result: %w", err)
 	}
-	return r.Product(string(body) + "\n")
+	indented.WriteByte('\n')
+	_, err = r.out.to.Write(indented.Bytes())
+	return err
+}
+
+// document encodes a value as JSON without the secrets that side may not show.
+func (r *Reporter) document(side *redactor, value any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(value); err != nil {
+		return nil, fmt.Errorf("encoding the result: %w", err)
+	}
+	return side.document(bytes.TrimRight(b.Bytes(), "\n")), nil
 }
 
 // The colours, as SGR parameters.
@@ -89,15 +116,19 @@ const (
 	dim    = "2"
 )
 
-func (r *Reporter) paint(sgr, text string) string {
-	if !r.colour || text == "" {
+// paint colours a text of the talk's side, paintOut one of the product's.
+func (r *Reporter) paint(sgr, text string) string    { return painted(r.colourErr, sgr, text) }
+func (r *Reporter) paintOut(sgr, text string) string { return painted(r.colourOut, sgr, text) }
+
+func painted(colour bool, sgr, text string) string {
+	if !colour || text == "" {
 		return text
 	}
 	return "\x1b[" + sgr + "m" + text + "\x1b[0m"
 }
 
-// plural writes a count with its noun: "1 release", "2 releases".
-func plural(n int, noun string) string {
+// Plural writes a count with its noun: "1 release", "2 releases".
+func Plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}

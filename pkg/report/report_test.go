@@ -2,12 +2,20 @@ package report_test
 
 import (
 	"bytes"
+	"encoding/base64"
+	"net/url"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/redkubes/otomi/pkg/apply"
 	"github.com/redkubes/otomi/pkg/diag"
+	"github.com/redkubes/otomi/pkg/diff"
+	"github.com/redkubes/otomi/pkg/manifest"
 	"github.com/redkubes/otomi/pkg/report"
+	"github.com/redkubes/otomi/pkg/yaml"
 )
 
 func TestSecretsReachNoWriter(t *testing.T) {
@@ -72,4 +80,65 @@ func TestAPlaceBehindTheEndOfTheFileIsNoPanic(t *testing.T) {
 	at := diag.Range{File: "a.yaml", Start: diag.Pos{Line: 1, Column: 99}, End: diag.Pos{Line: 7, Column: 1}}
 	report.New(report.Options{Err: &err}).Diagnostics(diag.Diagnostics{{Severity: diag.Error, Code: diag.YAMLSyntax, Range: at}}, diag.Sources{"a.yaml": []byte("a")})
 	require.Contains(t, err.String(), "1 | a")
+}
+
+func TestNoEncodingLetsASecretThrough(t *testing.T) {
+	t.Parallel()
+	odd := `p&ss"w<or>d\x`
+	long := "a phrase that is far longer than the eighty characters at which the YAML writer folds a plain line"
+	show := func(r *report.Reporter, s string) { // as a value within a document, in every form that a chart may give it
+		object := map[string]any{"kind": "ConfigMap", "data": map[string]any{
+			"plain": s, "within": "user:" + s + "@host",
+			"base64": base64.StdEncoding.EncodeToString([]byte("user:" + s + "@host")),
+			"url":    "https://user:" + url.QueryEscape(s) + "@host",
+		}}
+		release := manifest.Release{Name: "web", Namespace: "apps", Chart: manifest.Chart{Digest: "0123456789abcdef"}}
+		body, err := yaml.Marshal(object)
+		require.NoError(t, err)
+		release.Objects = []manifest.Object{{Data: object, Text: string(body)}}
+		for _, format := range []string{"yaml", "json"} {
+			require.NoError(t, r.Manifests([]report.Rendered{{Releases: []manifest.Release{release}}}, report.ManifestOptions{Format: format}))
+		}
+		plan := diff.Plan{Levels: []diff.Level{{Releases: []diff.Release{{
+			Action: diff.Upgrade, Objects: []diff.Change{{Action: diff.Update, Before: object, After: map[string]any{"kind": "ConfigMap"}}},
+		}}}}}
+		require.NoError(t, r.Plans([]diff.Plan{plan}, "text"))
+		require.NoError(t, r.Plans([]diff.Plan{plan}, "json"))
+		require.NoError(t, r.EventJSON(apply.Event{Message: "the server said: " + s}))
+	}
+	for _, secret := range []string{odd, long, "correct-horse", "a\nkey of several lines\nwith an end"} {
+		var out, talk bytes.Buffer
+		r := report.New(report.Options{Out: &out, Err: &talk})
+		r.Hide([]string{secret})
+		show(r, secret)
+		shown := out.String() + talk.String()
+		for _, part := range strings.Split(secret, "\n") {
+			if len(part) < 8 {
+				continue
+			}
+			require.NotContains(t, shown, part)
+			require.NotContains(t, shown, strings.Trim(strconv.Quote(part), `"`))
+			require.NotContains(t, shown, url.QueryEscape(part))
+		}
+		require.NotContains(t, shown, "longer than the eighty")
+		require.NotContains(t, shown, `\u003c`)
+		unaligned := base64.StdEncoding.EncodeToString([]byte("user:" + secret))[8:16]
+		require.NotContains(t, shown, unaligned)
+	}
+}
+
+func TestTheDataOfEverySecretIsMasked(t *testing.T) {
+	t.Parallel()
+	release := manifest.Release{Chart: manifest.Chart{Digest: "0123456789abcdef"}, Objects: []manifest.Object{{
+		Data: map[string]any{"kind": "Secret", "stringData": map[string]any{"token": "made-by-the-chart"}},
+		Text: "kind: Secret\nstringData:\n  token: made-by-the-chart\n",
+	}}}
+	var out bytes.Buffer
+	r := report.New(report.Options{Out: &out})
+	require.NoError(t, r.Manifests([]report.Rendered{{Releases: []manifest.Release{release}}}, report.ManifestOptions{}))
+	require.Contains(t, out.String(), "token: (secret)")
+	require.NotContains(t, out.String(), "made-by-the-chart")
+	r.Reveal()
+	require.NoError(t, r.Manifests([]report.Rendered{{Releases: []manifest.Release{release}}}, report.ManifestOptions{}))
+	require.Contains(t, out.String(), "token: made-by-the-chart")
 }

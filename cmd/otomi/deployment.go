@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/redkubes/otomi/pkg/pipeline"
+	"github.com/redkubes/otomi/pkg/report"
+)
+
+// deployment shows the plans of some clusters, asks once, and carries them out one after the other.
+type deployment struct {
+	*fleet
+	plans   []pipeline.Plan
+	clients []*pipeline.Client
+	results []report.Result
+}
+
+func newDeployment(f *fleet) *deployment { return &deployment{fleet: f} }
+
+// add takes the plan of one more cluster.
+func (d *deployment) add(plan pipeline.Plan, client *pipeline.Client) {
+	d.plans, d.clients = append(d.plans, plan), append(d.clients, client)
+}
+
+func (d *deployment) json() bool { return d.options.output == "json" }
+
+// carryOut shows the plans, asks, and applies them. It reports whether anything was changed.
+func (d *deployment) carryOut(ctx context.Context, q question) (changed bool, err error) {
+	if !d.json() {
+		if err := d.report.Plans(d.plans, d.options.output); err != nil {
+			return false, err
+		}
+	}
+	work := false
+	for _, plan := range d.plans {
+		work = work || !plan.Empty()
+	}
+	if work {
+		if err := d.confirm(ctx, q); err != nil {
+			return false, err
+		}
+	}
+	for i, plan := range d.plans {
+		if ctx.Err() != nil {
+			return changed, ctx.Err()
+		}
+		result := report.Result{Cluster: plan.Cluster, Plan: plan}
+		if plan.Empty() {
+			d.results = append(d.results, result)
+			continue
+		}
+		changed = true
+		started := time.Now()
+		result.Result, err = pipeline.Apply(ctx, plan, d.clients[i], pipeline.ApplyOptions{Emit: d.event})
+		result.Elapsed = time.Since(started)
+		if !d.json() {
+			d.report.Result(result)
+		}
+		if err == nil {
+			d.results = append(d.results, result)
+			continue
+		}
+		result.Error = err.Error()
+		if err := d.fail(plan.Cluster, err); err != nil {
+			d.results = append(d.results, result)
+			return changed, errors.Join(d.document(), err)
+		}
+		d.failures[len(d.failures)-1] = result
+	}
+	if err := d.document(); err != nil {
+		return changed, err
+	}
+	return changed, d.verdict()
+}
+
+// document prints what was done, where the format is JSON.
+func (d *deployment) document() error {
+	if !d.json() {
+		return nil
+	}
+	return d.report.Results(append(d.results, d.failures...))
+}
+
+func (d *deployment) event(e pipeline.Event) {
+	if d.json() {
+		// An event that can't be shown is no reason to stop half-way.
+		_ = d.report.EventJSON(e)
+		return
+	}
+	d.report.Event(e)
+}
+
+// question is what a person is asked before a cluster is changed.
+type question struct {
+	verb string
+	// yes answers it.
+	yes bool
+	// mustBeAnswered says that it is refused, and not taken as answered, where nobody can be asked.
+	mustBeAnswered bool
+}
+
+// confirm asks whether to go on. Without a terminal, as in a pipeline step, the command itself says what to do; on one, a
+// question that can't be shown or a plan that wasn't is no consent.
+func (d *deployment) confirm(ctx context.Context, q question) error {
+	w := d.world
+	switch {
+	case q.yes:
+		return nil
+	case !w.stdinTerminal || w.inCI():
+		if q.mustBeAnswered {
+			return fmt.Errorf("%s asks before it begins, and nobody can be asked here; add --yes", q.verb)
+		}
+		return nil
+	case !w.stderrTerminal || d.json():
+		return fmt.Errorf("%s asks before it begins, and the question can't be shown here; add --yes", q.verb)
+	}
+	d.report.Ask("%s this? Only `yes` goes on: ", q.verb)
+	answer := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(w.stdin).ReadString('\n')
+		answer <- strings.TrimSpace(line)
+	}()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case text := <-answer:
+		if text != "yes" {
+			d.report.Talk("nothing was changed")
+			return exit(exitFailed)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/pflag"
+
+	"github.com/redkubes/otomi/pkg/pipeline"
+	"github.com/redkubes/otomi/pkg/report"
+)
+
+// fleetOptions are what every verb that reaches clusters has.
+type fleetOptions struct {
+	target    targetOptions
+	selection selectOptions
+	connect   connectOptions
+	output    string
+	keepGoing bool
+}
+
+func (o *fleetOptions) flags(flags *pflag.FlagSet) {
+	o.target.flags(flags)
+	o.selection.flags(flags)
+	o.connect.flags(flags)
+	flags.VarP(formatFlag(&o.output, "text", "json"), "output", "o", "format: text or json")
+	flags.BoolVar(&o.keepGoing, "keep-going", false, "with --all: go on with the next cluster when one fails")
+}
+
+func (o fleetOptions) check() error {
+	if o.target.all && o.connect.kubeContext != "" {
+		return fmt.Errorf("--all can't be used with --kube-context: every cluster has a context of its own; write them as kubeContext into env/clusters.yaml")
+	}
+	return nil
+}
+
+// fleet is the clusters that one run reaches, and whether any of them failed.
+type fleet struct {
+	*app
+	options  fleetOptions
+	platform *pipeline.Platform
+	// stages are what is wanted of each cluster. All of them are evaluated before the first is reached, so that a mistake
+	// in the values of the last is known before the first changes.
+	stages []pipeline.Stage
+	// servers says which cluster was reached at an address.
+	servers map[string]string
+	failed  bool
+	// failures are the clusters that failed while others went on.
+	failures []report.Result
+}
+
+// gather opens the values repository and evaluates its clusters. The caller closes the fleet's platform.
+func (a *app) gather(ctx context.Context, o fleetOptions) (*fleet, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	platform, clusters, err := a.open(ctx, o.target)
+	if err != nil {
+		return nil, err
+	}
+	f := &fleet{app: a, options: o, platform: platform, servers: map[string]string{}}
+	for _, c := range clusters {
+		stage, err := a.evaluate(ctx, platform, c, o.selection)
+		if err == nil {
+			f.stages = append(f.stages, stage)
+			continue
+		}
+		if err := f.fail(c.ID, err); err != nil {
+			return nil, errors.Join(err, platform.Close())
+		}
+	}
+	if err := a.matched(f.stages, o.selection); err != nil {
+		return nil, errors.Join(err, platform.Close())
+	}
+	return f, nil
+}
+
+// fail notes that a cluster failed. It returns the error where that ends the run.
+func (f *fleet) fail(cluster string, err error) error {
+	if !f.options.keepGoing || !f.options.target.all {
+		return err
+	}
+	f.failed = true
+	failure := report.Result{Cluster: cluster, Error: err.Error()}
+	var said exit
+	if errors.As(err, &said) {
+		failure.Error = "its values or runlevels have errors"
+	} else {
+		f.report.Failure(fmt.Errorf("%s: %w", cluster, err))
+	}
+	f.failures = append(f.failures, failure)
+	return nil
+}
+
+// verdict is the exit code of a run that did all it could.
+func (f *fleet) verdict() error {
+	if f.failed {
+		return exit(exitFailed)
+	}
+	return nil
+}
+
+// reach connects to the cluster of a stage. Two clusters of the registry at one address are refused: the values of the one
+// would be put into the other.
+func (f *fleet) reach(ctx context.Context, stage pipeline.Stage) (*pipeline.Client, error) {
+	c := stage.Values.Cluster
+	client, err := pipeline.Connect(ctx, c, f.connection(f.options.connect))
+	if err != nil {
+		return nil, err
+	}
+	if other, ok := f.servers[client.Server()]; ok {
+		return nil, fmt.Errorf("%s and %s are the same cluster (%s, context %q); give each its own kubeContext in env/clusters.yaml",
+			other, c.ID, client.Server(), client.Context())
+	}
+	f.servers[client.Server()] = c.ID
+	return client, nil
+}
+
+// each reaches the clusters one after the other and calls work for each.
+func (f *fleet) each(ctx context.Context, work func(context.Context, pipeline.Stage, *pipeline.Client) error) error {
+	for _, stage := range f.stages {
+		client, err := f.reach(ctx, stage)
+		if err == nil {
+			err = work(ctx, stage, client)
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			if err := f.fail(stage.Values.Cluster.ID, err); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// evaluate validates the values of a cluster and evaluates its runlevels. Diagnostics have been shown when it returns.
+func (a *app) evaluate(ctx context.Context, platform *pipeline.Platform, c pipeline.Cluster, s selectOptions) (pipeline.Stage, error) {
+	values, diags, err := platform.Validate(ctx, c)
+	if err != nil {
+		return pipeline.Stage{}, err
+	}
+	a.report.Hide(values.Secrets())
+	if err := a.reported(diags, platform.Sources()); err != nil {
+		return pipeline.Stage{}, err
+	}
+	stage, diags := platform.Evaluate(ctx, values, s.selectors)
+	return stage, a.reported(diags, platform.Sources())
+}
+
+// matched returns an error with an exit code of its own where selectors were given and no release of any cluster matches
+// them, unless that is allowed.
+func (a *app) matched(stages []pipeline.Stage, s selectOptions) error {
+	if len(s.selectors) == 0 || s.allowNoMatch || len(stages) == 0 {
+		return nil
+	}
+	for _, stage := range stages {
+		if !stage.Empty() {
+			return nil
+		}
+	}
+	a.report.Talk("no release matches the selectors; `otomi list` shows the releases with their labels")
+	return exit(exitNoMatch)
+}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/redkubes/otomi/pkg/pipeline"
+)
+
+const lintHelp = `Check the values of all clusters, and find what is legal but suspicious.
+
+It does what validate --all does, and warns of keys that no cluster uses, of values that a
+more generic layer already says, and of values that all clusters of a cloud, or all clouds,
+say alike. Only errors fail; --strict lets warnings fail too.
+
+  otomi lint
+  otomi lint --strict --format github`
+
+type lintOptions struct {
+	target   targetOptions
+	findings findingsOptions
+}
+
+func newLint(a *app) *cobra.Command {
+	var o lintOptions
+	cmd := &cobra.Command{
+		Use:   "lint",
+		Short: "find what is legal but suspicious in the values",
+		Long:  lintHelp,
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return runLint(cmd.Context(), a, o) },
+	}
+	cmd.Flags().StringVar(&o.target.repo, "repo", "", "values repository `DIR` (default: the one around the working directory)")
+	cmd.Flags().StringVar(&o.target.schema, "schema", "", "check against the schema in `FILE` instead of the stack's")
+	o.findings.flags(cmd.Flags())
+	return cmd
+}
+
+func runLint(ctx context.Context, a *app, o lintOptions) error {
+	o.target.all = true
+	platform, clusters, diags, err := a.openQuietly(ctx, o.target)
+	if err != nil {
+		return err
+	}
+	defer platform.Close()
+	if !diags.HasErrors() {
+		found, err := platform.Lint(ctx, clusters, pipeline.ValidateOptions{Emit: a.progress("checked")})
+		if err != nil {
+			return err
+		}
+		diags = append(diags, found.Diagnostics...)
+		a.report.Hide(found.Secrets)
+	}
+	return a.findings("lint", o.findings, platform, clusters, diags, nil)
+}

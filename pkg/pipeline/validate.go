@@ -1,0 +1,176 @@
+package pipeline
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/redkubes/otomi/pkg/diag"
+	"github.com/redkubes/otomi/pkg/layer"
+	"github.com/redkubes/otomi/pkg/merge"
+	"github.com/redkubes/otomi/pkg/yaml"
+)
+
+// Validate compiles the values of a cluster and checks them against the stack's schema. Where compiling them finds errors,
+// it goes on with what there is, and leaves out what may only follow from them.
+func (p *Platform) Validate(ctx context.Context, c layer.Cluster) (Values, diag.Diagnostics, error) {
+	values, diags, err := p.Compile(ctx, c)
+	switch {
+	case err != nil:
+		return values, diags, err
+	case values.merged == nil:
+		return values, diags, nil
+	case values.Root == nil:
+		return values, append(diags, unrelated(p.schema.Validate(p.schema.Fill(values.merged)), diags)...), nil
+	}
+	findings := append(p.schema.Validate(values.Root), notations(values)...)
+	if diags.HasErrors() {
+		// What could not be derived may be what is missing.
+		findings = unrelated(findings, diags)
+	}
+	return values, append(diags, p.fromFlags(findings, values.Root)...), nil
+}
+
+// notations warns of integers that a chart prints differently, but of no secret one: the warning shows the number.
+func notations(values Values) diag.Diagnostics {
+	if found := yaml.FloatNotation(values.Root); len(found) == 0 {
+		return nil
+	}
+	return yaml.FloatNotation(values.Masked())
+}
+
+// unrelated returns those findings that stand whatever becomes of the errors that are known: a key may be missing because
+// its file could not be read, an alternative may not fit for the same reason, and what stands at or below a conflict of
+// types changes with it.
+func unrelated(findings, known diag.Diagnostics) diag.Diagnostics {
+	follows := []diag.Code{diag.ValuesMissing, diag.ValuesNoBranch, diag.ValuesInvalid, diag.ValuesRange}
+	return slices.DeleteFunc(findings, func(d diag.Diagnostic) bool {
+		return slices.Contains(follows, d.Code) || slices.ContainsFunc(known, func(k diag.Diagnostic) bool {
+			rest, below := strings.CutPrefix(d.Path, k.Path)
+			return k.Code == diag.ValuesTypeConflict && below && (rest == "" || rest[0] == '.' || rest[0] == '[')
+		})
+	})
+}
+
+// Progress says how far a run over many clusters is.
+type Progress struct {
+	Done, Total int
+}
+
+// ValidateOptions change how clusters are validated.
+type ValidateOptions struct {
+	// Emit is called after each cluster, in one goroutine at a time; nil is nobody.
+	Emit func(Progress)
+	// Sequential validates one cluster after the other.
+	Sequential bool
+}
+
+// Report is what a run over clusters found.
+type Report struct {
+	// Diagnostics are the findings, each once, with the clusters it concerns.
+	Diagnostics diag.Diagnostics
+	// Secrets are the secret strings of the clusters that have findings, for the redactor.
+	Secrets []string
+}
+
+// ValidateAll validates clusters side by side. What it returns does not depend on timing. A cluster's tree, and the layers
+// that are its own, are dropped as soon as it is checked, so memory grows with what clusters share and with what was found.
+func (p *Platform) ValidateAll(ctx context.Context, clusters []layer.Cluster, o ValidateOptions) (Report, error) {
+	return p.validateAll(ctx, clusters, o, nil)
+}
+
+// validateAll is ValidateAll with a visitor that sees the values of each cluster in their order.
+func (p *Platform) validateAll(
+	ctx context.Context, clusters []layer.Cluster, o ValidateOptions, visit func(Values),
+) (Report, error) {
+	type result struct {
+		values Values
+		diags  diag.Diagnostics
+	}
+	var (
+		mu      sync.Mutex
+		found   diag.Collection
+		secrets = map[string]bool{}
+		report  Report
+		waiting = map[int]result{}
+		next    int
+		done    int
+	)
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	if o.Sequential {
+		group.SetLimit(1)
+	}
+	for i, c := range clusters {
+		if ctx.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			values, diags, err := p.Validate(ctx, c)
+			if err != nil {
+				return err
+			}
+			var texts []string
+			if len(diags) > 0 {
+				texts = values.Secrets()
+			}
+			p.repository.Forget(values.Layers)
+			mu.Lock()
+			defer mu.Unlock()
+			for _, text := range texts {
+				if !secrets[text] {
+					secrets[text] = true
+					report.Secrets = append(report.Secrets, text)
+				}
+			}
+			// They are put together in the order of the clusters: the first one's notes stand.
+			waiting[i] = result{values: values, diags: diags}
+			for r, ok := waiting[next]; ok; r, ok = waiting[next] {
+				delete(waiting, next)
+				found.Add(clusters[next].ID, r.diags)
+				if visit != nil {
+					visit(r.values)
+				}
+				next++
+			}
+			done++
+			if o.Emit != nil {
+				o.Emit(Progress{Done: done, Total: len(clusters)})
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return Report{}, err
+	}
+	if err := context.Cause(ctx); err != nil && next < len(clusters) {
+		return Report{}, err
+	}
+	report.Diagnostics = found.Diagnostics()
+	slices.Sort(report.Secrets)
+	return report, nil
+}
+
+// Reload reads text in place of a file of the values repository, by its path in it, as an editor has it before it is saved,
+// and returns what is wrong with it. The next compilation parses nothing else again. No cluster may be compiled meanwhile.
+func (p *Platform) Reload(path string, text []byte) diag.Diagnostics {
+	p.folder = merge.NewFolder(merge.Options{Lists: p.schema.Lists})
+	return p.repository.Replace(path, text)
+}
+
+// Stats count the work of a platform.
+type Stats struct {
+	// Parsed is how many times a file of values was parsed.
+	Parsed int
+	// Shared is how many parts of trees were folded for several clusters.
+	Shared int
+}
+
+// Stats returns the work done so far.
+func (p *Platform) Stats() Stats {
+	return Stats{Parsed: p.repository.Parsed(), Shared: p.folder.Parts()}
+}
