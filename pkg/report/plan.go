@@ -99,7 +99,7 @@ func (r *Reporter) planned(level diff.Level) (string, error) {
 		if b.Len() == 0 {
 			fmt.Fprintf(&b, "%s\n", r.paintOut(bold, "runlevel "+level.Name))
 		}
-		head := fmt.Sprintf("%s %s %s", sign(release.Action), release.Action, release.Key())
+		head := fmt.Sprintf("%s %s %s", releaseMark(release.Action).sign, release.Action, release.Key())
 		if release.Chart != "" {
 			head += " " + release.Chart
 		}
@@ -109,7 +109,7 @@ func (r *Reporter) planned(level diff.Level) (string, error) {
 		if release.Reason != "" {
 			head += ": " + release.Reason
 		}
-		fmt.Fprintf(&b, "%s\n", r.paintOut(signColour(release.Action), head))
+		fmt.Fprintf(&b, "%s\n", r.paintOut(releaseMark(release.Action).colour, head))
 		if release.Invalid != "" {
 			fmt.Fprintf(&b, "  %s\n", r.paintOut(red, "! "+release.Invalid))
 		}
@@ -133,11 +133,11 @@ func (r *Reporter) changed(c diff.Change) (string, error) {
 		return "", nil
 	}
 	var b strings.Builder
-	line := fmt.Sprintf("%s %s %s%s", objectSign(c.Action), c.Action, c.ID, sourceNote(c.Source))
+	line := fmt.Sprintf("%s %s %s%s", objectMark(c.Action).sign, c.Action, c.ID, sourceNote(c.Source))
 	if c.Reason != "" {
 		line += ": " + c.Reason
 	}
-	fmt.Fprintf(&b, "  %s\n", r.paintOut(objectColour(c.Action), line))
+	fmt.Fprintf(&b, "  %s\n", r.paintOut(objectMark(c.Action).colour, line))
 	if c.Invalid != "" {
 		fmt.Fprintf(&b, "    %s\n", r.paintOut(red, "! "+c.Invalid))
 	}
@@ -204,46 +204,30 @@ func join(events []manifest.Event) string {
 	return strings.Join(words, ", ")
 }
 
-func sign(a diff.ReleaseAction) string {
+// mark is how a kind of change is shown: a sign before it, and its colour.
+type mark struct{ sign, colour string }
+
+// releaseMark is the mark of a release; one that can't be applied has none of its own.
+func releaseMark(a diff.ReleaseAction) mark {
 	switch a {
 	case diff.Install:
-		return "+"
+		return mark{"+", green}
 	case diff.Uninstall:
-		return "-"
+		return mark{"-", red}
 	case diff.Upgrade:
-		return "~"
+		return mark{"~", yellow}
 	}
-	return "!"
+	return mark{"!", yellow}
 }
 
-func signColour(a diff.ReleaseAction) string {
-	switch a {
-	case diff.Install:
-		return green
-	case diff.Uninstall:
-		return red
-	}
-	return yellow
-}
-
-func objectSign(a diff.Action) string {
+func objectMark(a diff.Action) mark {
 	switch a {
 	case diff.Create:
-		return "+"
+		return mark{"+", green}
 	case diff.Delete:
-		return "-"
+		return mark{"-", red}
 	case diff.Replace:
-		return "±"
+		return mark{"±", red}
 	}
-	return "~"
-}
-
-func objectColour(a diff.Action) string {
-	switch a {
-	case diff.Create:
-		return green
-	case diff.Delete, diff.Replace:
-		return red
-	}
-	return yellow
+	return mark{"~", yellow}
 }
