@@ -97,5 +97,5 @@ func (f *fleet) plan(ctx context.Context, stage pipeline.Stage, client *pipeline
 	if err != nil {
 		return pipeline.Plan{}, err
 	}
-	return plan, f.reported(diags, f.platform.Sources())
+	return plan, f.reported(diags, f.platform.Shown(diags))
 }

@@ -62,7 +62,7 @@ func runExplain(ctx context.Context, a *app, text string, o explainOptions) erro
 			return err
 		}
 		a.report.Hide(secrets)
-		if err := a.reported(diags, platform.Sources()); err != nil {
+		if err := a.reported(diags, platform.Shown(diags)); err != nil {
 			return err
 		}
 		return a.report.Groups(path, shownGroups(groups), o.output)
@@ -76,7 +76,7 @@ func runExplain(ctx context.Context, a *app, text string, o explainOptions) erro
 		if err != nil {
 			return err
 		}
-		if err := a.reported(diags, platform.Sources()); err != nil {
+		if err := a.reported(diags, platform.Shown(diags)); err != nil {
 			return err
 		}
 		if err := a.report.Explain(shownExplanation(e), o.output); err != nil {
@@ -93,7 +93,7 @@ func (a *app) compile(ctx context.Context, platform *pipeline.Platform, c pipeli
 		return pipeline.Values{}, err
 	}
 	a.report.Hide(values.Secrets())
-	return values, a.reported(diags, platform.Sources())
+	return values, a.reported(diags, platform.Shown(diags))
 }
 
 func shownExplanation(e pipeline.Explanation) report.Explanation {

@@ -143,11 +143,11 @@ func (a *app) evaluate(ctx context.Context, platform *pipeline.Platform, c pipel
 		return pipeline.Stage{}, err
 	}
 	a.report.Hide(values.Secrets())
-	if err := a.reported(diags, platform.Sources()); err != nil {
+	if err := a.reported(diags, platform.Shown(diags)); err != nil {
 		return pipeline.Stage{}, err
 	}
 	stage, diags := platform.Evaluate(ctx, values, s.selectors)
-	return stage, a.reported(diags, platform.Sources())
+	return stage, a.reported(diags, platform.Shown(diags))
 }
 
 // matched returns an error with an exit code of its own where selectors were given and no release of any cluster matches

@@ -173,7 +173,23 @@ func newRoot(a *app) *cobra.Command {
 		newVersion(a),
 		newCompletion(),
 	)
+	hintAtHelp(cmd)
 	return cmd
+}
+
+// hintAtHelp makes every command say, when it is called with words it does not take, where it tells how.
+func hintAtHelp(cmd *cobra.Command) {
+	if takes := cmd.Args; takes != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			if err := takes(cmd, args); err != nil {
+				return fmt.Errorf("%w; `%s --help` shows how it is called", err, cmd.CommandPath())
+			}
+			return nil
+		}
+	}
+	for _, sub := range cmd.Commands() {
+		hintAtHelp(sub)
+	}
 }
 
 // begin reads the user's settings into the flags that were not given, and sets up the voice.

@@ -119,7 +119,7 @@ func (a *app) open(ctx context.Context, o targetOptions) (*pipeline.Platform, []
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := a.reported(diags, platform.Sources()); err != nil {
+	if err := a.reported(diags, platform.Shown(diags)); err != nil {
 		return nil, nil, err
 	}
 	return platform, clusters, nil

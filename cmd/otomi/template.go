@@ -74,7 +74,7 @@ func runTemplate(ctx context.Context, a *app, o templateOptions) error {
 		if err != nil {
 			return err
 		}
-		if err := a.reported(diags, platform.Sources()); err != nil {
+		if err := a.reported(diags, platform.Shown(diags)); err != nil {
 			return err
 		}
 		rendered = append(rendered, report.Rendered{Cluster: stage.Values.Cluster.ID, Releases: releases})

@@ -71,7 +71,7 @@ func (a *app) findings(
 	verb string, o findingsOptions, platform *pipeline.Platform, clusters []pipeline.Cluster, ds diag.Diagnostics, secrets []string,
 ) error {
 	a.report.Hide(secrets)
-	f := report.Findings{Verb: verb, Diagnostics: ds, Sources: platform.Sources(), Strict: o.strict, Version: version}
+	f := report.Findings{Verb: verb, Diagnostics: ds, Sources: platform.Shown(ds), Strict: o.strict, Version: version}
 	for _, c := range clusters {
 		if c.ID != "" {
 			f.Clusters = append(f.Clusters, c.ID)

@@ -106,7 +106,7 @@ func runValues(ctx context.Context, a *app, args []string, o valuesOptions) erro
 	}
 	if len(trees) == 0 {
 		// Some clusters may lack the path, not all.
-		if err := a.reported(missing, platform.Sources()); err != nil {
+		if err := a.reported(missing, platform.Shown(missing)); err != nil {
 			return err
 		}
 	}
@@ -124,7 +124,7 @@ func runValuesDiff(ctx context.Context, a *app, ids []string, path pipeline.Path
 	}
 	defer platform.Close()
 	others, diags := platform.Clusters(ids[1], false)
-	if err := a.reported(diags, platform.Sources()); err != nil {
+	if err := a.reported(diags, platform.Shown(diags)); err != nil {
 		return err
 	}
 	if o.reveal {
@@ -136,7 +136,7 @@ func runValuesDiff(ctx context.Context, a *app, ids []string, path pipeline.Path
 		}
 	}
 	if compiled[0].Root.At(path) == nil && compiled[1].Root.At(path) == nil {
-		return a.reported(diag.Diagnostics{pipeline.UnknownPath(compiled[0].Root, path)}, platform.Sources())
+		return a.reported(diag.Diagnostics{pipeline.UnknownPath(compiled[0].Root, path)}, nil)
 	}
 	var shown []report.Difference
 	for _, d := range pipeline.Differences(compiled[0], compiled[1], path, pipeline.ExplainOptions{Reveal: o.reveal}) {

@@ -113,5 +113,8 @@ func (ds Diagnostics) Sorted() Diagnostics {
 	})
 }
 
+// Concealed stands in Sources for a line that is not shown since it may hold a secret.
+const Concealed = "(not shown: it may hold a secret)"
+
 // Sources holds the text of files by the name that ranges use, so that a diagnostic can be shown with its lines.
 type Sources map[string][]byte

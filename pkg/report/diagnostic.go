@@ -133,7 +133,7 @@ func (r *Reporter) diagnostic(d diag.Diagnostic, sources diag.Sources) {
 func sentence(d diag.Diagnostic) string {
 	detail := strings.TrimRight(d.Detail, "\n")
 	if d.Path != "" {
-		return d.Path + ": " + detail
+		return strings.Map(visible, d.Path) + ": " + detail
 	}
 	return detail
 }
@@ -155,7 +155,7 @@ func (r *Reporter) snippet(at diag.Range, text []byte, colour string) {
 	for n := first; n <= at.Start.Line; n++ {
 		r.Talk("    %*d | %s", width, n, clip(strings.TrimRight(lines[n-1], "\r")))
 	}
-	if at.Start.Column == 0 {
+	if at.Start.Column == 0 || strings.HasSuffix(lines[at.Start.Line-1], diag.Concealed) {
 		return
 	}
 	line := []rune(strings.TrimRight(lines[at.Start.Line-1], "\r"))

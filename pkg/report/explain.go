@@ -83,7 +83,7 @@ func (r *Reporter) Explain(e Explanation, format string) error {
 		return r.explainJSON(e)
 	}
 	var b strings.Builder
-	name := e.Path.String()
+	name := shownPath(e.Path)
 	switch {
 	case e.Value == nil:
 		fmt.Fprintf(&b, "%s is not set\n", name)
@@ -93,7 +93,7 @@ func (r *Reporter) Explain(e Explanation, format string) error {
 	case e.Value.Kind == value.Map && len(e.Leaves) > 0:
 		table := [][]string{}
 		for _, l := range e.Leaves {
-			table = append(table, []string{l.Path.String(), r.oneLine(l.Value, shortValue), placeOf(l.Value.Origin)})
+			table = append(table, []string{shownPath(l.Path), r.oneLine(l.Value, shortValue), placeOf(l.Value.Origin)})
 		}
 		b.WriteString(columns(table))
 	default:
@@ -101,7 +101,7 @@ func (r *Reporter) Explain(e Explanation, format string) error {
 		fmt.Fprintf(&b, "  set by %s\n", placeOf(e.Value.Origin))
 		b.WriteString(changeText(e))
 		for _, l := range e.Leaves {
-			fmt.Fprintf(&b, "    %s from %s\n", l.Path, placeOf(l.Value.Origin))
+			fmt.Fprintf(&b, "    %s from %s\n", shownPath(l.Path), placeOf(l.Value.Origin))
 		}
 	}
 	if len(e.Beaten) > 0 {
@@ -216,6 +216,9 @@ func (r *Reporter) oneLine(n *value.Node, limit int) string {
 	}
 	return text
 }
+
+// shownPath is a path in which no key speaks to the terminal.
+func shownPath(p value.Path) string { return strings.Map(visible, p.String()) }
 
 // visible replaces what a terminal would obey.
 func visible(c rune) rune {
@@ -443,7 +446,7 @@ func (r *Reporter) Differences(a, b string, differences []Difference, format str
 			}
 			return []string{"  " + name, r.oneLine(n, shortValue), placeOf(o)}
 		}
-		text.WriteString(d.Path.String() + "\n")
+		text.WriteString(shownPath(d.Path) + "\n")
 		text.WriteString(columns([][]string{line(a, d.A, d.PlaceA), line(b, d.B, d.PlaceB)}))
 	}
 	return r.Product(text.String())

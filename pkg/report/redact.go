@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,27 +18,51 @@ import (
 // Text is the last line of defence: an encoder may fold or escape a secret so that no form of it is found. What has
 // structure is therefore redacted before it is encoded: see tree and document.
 type redactor struct {
-	to      io.Writer
-	open    bool
+	to   io.Writer
+	open bool
+	// plain keeps the control characters of input from the terminal: only the colours and the progress line of our own
+	// pass.
+	plain   bool
 	secrets []string
+	known   map[string]bool
 	// replacer is made of secrets at the first use after a change.
 	replacer *strings.Replacer
 }
 
 const hidden = "(secret)"
 
+// controls matches the control sequences of ours, and any other character that a terminal obeys or that turns the
+// direction of a line; ours matches the first alone.
+var (
+	controls = regexp.MustCompile(`\x1b\[[0-9]*[mK]|\r\x1b\[K|[\x00-\x08\x0b-\x1f\x7f-\x{9f}\x{202a}-\x{202e}\x{2066}-\x{2069}]`)
+	ours     = regexp.MustCompile(`^(\x1b\[[0-9]*m|\r\x1b\[K)$`)
+)
+
 func (w *redactor) hide(secrets []string) {
 	for _, s := range secrets {
-		if s == "" || slices.Contains(w.secrets, s) {
+		if s == "" || w.known[s] {
 			continue
 		}
+		if w.known == nil {
+			w.known = map[string]bool{}
+		}
+		w.known[s] = true
 		w.secrets = append(w.secrets, s)
 		w.replacer = nil
 	}
 }
 
 func (w *redactor) Write(p []byte) (int, error) {
-	if _, err := io.WriteString(w.to, w.text(string(p))); err != nil {
+	text := w.text(string(p))
+	if w.plain {
+		text = controls.ReplaceAllStringFunc(text, func(s string) string {
+			if ours.MatchString(s) {
+				return s
+			}
+			return "?"
+		})
+	}
+	if _, err := io.WriteString(w.to, text); err != nil {
 		return 0, err
 	}
 	return len(p), nil

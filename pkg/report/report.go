@@ -47,7 +47,7 @@ func New(o Options) *Reporter {
 		o.Err = io.Discard
 	}
 	return &Reporter{
-		out: &redactor{to: o.Out}, err: &redactor{to: o.Err},
+		out: &redactor{to: o.Out}, err: &redactor{to: o.Err, plain: true},
 		colourOut: o.ColourOut, colourErr: o.ColourErr, progress: o.Progress,
 	}
 }

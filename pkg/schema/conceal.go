@@ -1,0 +1,105 @@
+package schema
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/redkubes/otomi/pkg/diag"
+	"github.com/redkubes/otomi/pkg/value"
+)
+
+// Conceal returns the text of a layer file without the lines that may show a secret: each is replaced by
+// diag.Concealed. These are the lines of every value that is secret in root, the tree that the text was read as, and of
+// every key that the schema marks secret somewhere, with the deeper lines below it: a value that a duplicate key beat is in
+// no tree, and a text that is no YAML has none (root is nil).
+func (s *Schema) Conceal(text []byte, root *value.Node) []byte {
+	lines := strings.Split(string(text), "\n")
+	hidden := make([]bool, len(lines))
+	hide := func(from, to int) {
+		for n := max(from, 1); n <= min(max(from, to), len(lines)); n++ {
+			hidden[n-1] = true
+		}
+	}
+	if root != nil {
+		concealed(root, s.root.possible, hide)
+	}
+	s.concealKeys(lines, hide)
+	for i := range lines {
+		if hidden[i] {
+			indent := len(lines[i]) - len(strings.TrimLeft(lines[i], " "))
+			lines[i] = lines[i][:indent] + diag.Concealed
+		}
+	}
+	return []byte(strings.Join(lines, "\n"))
+}
+
+// concealed hides the lines of the secret values of a tree.
+func concealed(n *value.Node, shapes []*shape, hide func(from, to int)) {
+	if marked(n, shapes) || secretBelow(n, shapes) {
+		hide(n.Origin.Range.Start.Line, lastLine(n))
+		return
+	}
+	for _, f := range n.Fields {
+		concealed(f.Value, possible(child(shapes, value.Step{Key: f.Key})), hide)
+	}
+	for i, item := range n.Items {
+		concealed(item, possible(child(shapes, value.Step{Index: i, InList: true})), hide)
+	}
+}
+
+// secretBelow reports whether a scalar stands where the schema has secrets below: it is one in the wrong shape.
+func secretBelow(n *value.Node, shapes []*shape) bool {
+	if n.Kind == value.Map || n.Kind == value.List {
+		return false
+	}
+	return slices.ContainsFunc(shapes, func(sh *shape) bool {
+		below := slices.Concat(sh.prefix)
+		if sh.items != nil {
+			below = append(below, sh.items)
+		}
+		for _, p := range sh.props {
+			below = append(below, p.shape)
+		}
+		return slices.ContainsFunc(possible(below), func(b *shape) bool { return b.secret })
+	})
+}
+
+// lastLine is the last line that a value stands on.
+func lastLine(n *value.Node) int {
+	last := max(n.Origin.Range.Start.Line, n.Origin.Range.End.Line)
+	for _, f := range n.Fields {
+		last = max(last, lastLine(f.Value))
+	}
+	for _, item := range n.Items {
+		last = max(last, lastLine(item))
+	}
+	return last
+}
+
+// concealKeys hides the lines that begin with a key that is secret somewhere in the schema, and the deeper lines below.
+func (s *Schema) concealKeys(lines []string, hide func(from, to int)) {
+	keys := map[string]bool{}
+	for _, sh := range s.shapes {
+		for _, p := range sh.props {
+			if slices.ContainsFunc(p.shape.possible, func(b *shape) bool { return b.secret }) {
+				keys[p.name] = true
+			}
+		}
+	}
+	within := -1 // the indentation of the key whose lines are hidden
+	for i, line := range lines {
+		body := strings.TrimLeft(line, " ")
+		indent := len(line) - len(body)
+		if within >= 0 && (indent > within || body == "") {
+			hide(i+1, i+1)
+			continue
+		}
+		within = -1
+		body = strings.TrimLeft(strings.TrimPrefix(body, "- "), " ")
+		key, _, ok := strings.Cut(body, ":")
+		if ok && keys[strings.Trim(strings.TrimSpace(key), `"'`)] {
+			hide(i+1, i+1)
+			within = indent
+		}
+	}
+}
