@@ -2,6 +2,7 @@ package schema
 
 import (
 	"cmp"
+	"encoding/binary"
 	"slices"
 
 	"github.com/redkubes/otomi/pkg/diag"
@@ -18,6 +19,10 @@ const (
 	maxExpanded = 20_000
 	// maxTrials bounds how many subschemas may be tried on one tree of values.
 	maxTrials = 5_000_000
+	// maxDefault bounds the keys and items of one default, filled with those below it.
+	maxDefault = 100_000
+	// maxDefaultWork bounds what may be looked at to count them.
+	maxDefaultWork = 5_000_000
 )
 
 // close links the shapes that apply together and refuses schemas that are too dear or refer to themselves.
@@ -55,6 +60,91 @@ func (r *reader) close() {
 		}
 	}
 	r.schema.dear = b.expand(r.schema.root) > maxExpanded
+	r.defaults()
+}
+
+// defaults refuses defaults that are filled without an end, or with too much.
+func (r *reader) defaults() {
+	c := &defaults{sizes: map[defaultKey]int{}, ids: make(map[*shape]uint32, len(r.shapes))}
+	for i, sh := range r.shapes {
+		c.ids[sh] = uint32(i)
+	}
+	for _, sh := range r.shapes {
+		if sh.fallback != nil {
+			c.size(sh.fallback, sh.fallback.Value, sh.sure)
+		}
+	}
+	switch {
+	case c.loop != nil:
+		r.report(diag.SchemaInvalid, c.loop.KeyRange,
+			"this default is filled with the defaults of its own subschemas, and one of them is this default again: it has no end. "+
+				"Remove it, or one of those below it.")
+	case c.dear != nil:
+		r.report(diag.SchemaBudget, c.dear.KeyRange,
+			"this default has more than %d keys and items once it is filled with the defaults of its own subschemas. Use fewer of them.", maxDefault)
+	}
+}
+
+// defaults counts the keys and items that the schema's defaults have once they are filled.
+type defaults struct {
+	sizes map[defaultKey]int
+	ids   map[*shape]uint32
+	work  int
+	// loop is a default that was met again in itself, dear the innermost one that is too large.
+	loop, dear *value.Field
+}
+
+// defaultKey is a value of a default with the shapes that fill it.
+type defaultKey struct {
+	node   *value.Node
+	shapes string
+}
+
+// size counts one value, which stands in the default d.
+func (c *defaults) size(d *value.Field, n *value.Node, shapes []*shape) int {
+	if n.Kind != value.Map && n.Kind != value.List {
+		return 1
+	}
+	id := make([]byte, 0, 4*len(shapes))
+	for _, sh := range shapes {
+		id = binary.LittleEndian.AppendUint32(id, c.ids[sh])
+	}
+	key := defaultKey{n, string(id)}
+	if size, ok := c.sizes[key]; ok {
+		if size == counting && c.loop == nil {
+			c.loop = d
+		}
+		return max(size, 0)
+	}
+	c.work += 1 + len(n.Fields) + len(n.Items) + len(shapes)
+	if c.loop != nil || c.work > maxDefaultWork {
+		if c.dear == nil {
+			c.dear = d
+		}
+		return 0
+	}
+	c.sizes[key] = counting
+	size := 1
+	add := func(d *value.Field, n *value.Node, shapes []*shape) {
+		c.work += len(shapes)
+		size = min(size+c.size(d, n, shapes), maxDefault+1)
+	}
+	for _, f := range n.Fields {
+		add(d, f.Value, sure(child(shapes, value.Step{Key: f.Key})))
+	}
+	for i, item := range n.Items {
+		add(d, item, sure(child(shapes, value.Step{Index: i, InList: true})))
+	}
+	if n.Kind == value.Map {
+		for below := range absent(n, shapes) {
+			add(below.fallback, below.fallback.Value, below.shapes)
+		}
+	}
+	if size > maxDefault && c.dear == nil {
+		c.dear = d
+	}
+	c.sizes[key] = size
+	return size
 }
 
 // budget counts what a schema may cost.

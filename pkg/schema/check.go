@@ -21,7 +21,7 @@ func Check(stack source.Tree, path string) (*Schema, diag.Diagnostics, error) {
 	if err := r.read(path); err != nil {
 		return nil, nil, err
 	}
-	l := &linter{reader: r, seen: map[diag.Range]bool{}}
+	l := &linter{reader: r, seen: map[diag.Range]bool{}, filler: filler{left: maxFilled}}
 	l.keywords()
 	if !r.broken() {
 		r.close()
@@ -51,6 +51,8 @@ type linter struct {
 	// seen are the places that a contradiction was reported at: several maps may share one.
 	seen map[diag.Range]bool
 	work int
+	// filler has one budget for all defaults; those that come after it is spent are checked without what is below them.
+	filler filler
 }
 
 // maxLint bounds the pairs of subschemas that are compared.
@@ -310,7 +312,7 @@ func (l *linter) fitsItself(f *file, p value.Path, sh *shape, t *trials) bool {
 	var candidates []candidate
 	if d := sh.node.Get("default"); d != nil {
 		// What the defaults below it give need not be said again.
-		candidates = append(candidates, candidate{"the default", fill(d, sh.sure)})
+		candidates = append(candidates, candidate{"the default", l.filler.fill(d, sh.sure, 0)})
 	}
 	if e := sh.node.Get("examples"); e != nil {
 		for i, n := range e.Items {

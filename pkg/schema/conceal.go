@@ -35,7 +35,7 @@ func (s *Schema) Conceal(text []byte, root *value.Node) []byte {
 
 // concealed hides the lines of the secret values of a tree.
 func concealed(n *value.Node, shapes []*shape, hide func(from, to int)) {
-	if marked(n, shapes) || secretBelow(n, shapes) {
+	if marked(n, shapes) || misplaced(n, shapes) {
 		hide(n.Origin.Range.Start.Line, lastLine(n))
 		return
 	}
@@ -45,23 +45,6 @@ func concealed(n *value.Node, shapes []*shape, hide func(from, to int)) {
 	for i, item := range n.Items {
 		concealed(item, possible(child(shapes, value.Step{Index: i, InList: true})), hide)
 	}
-}
-
-// secretBelow reports whether a scalar stands where the schema has secrets below: it is one in the wrong shape.
-func secretBelow(n *value.Node, shapes []*shape) bool {
-	if n.Kind == value.Map || n.Kind == value.List {
-		return false
-	}
-	return slices.ContainsFunc(shapes, func(sh *shape) bool {
-		below := slices.Concat(sh.prefix)
-		if sh.items != nil {
-			below = append(below, sh.items)
-		}
-		for _, p := range sh.props {
-			below = append(below, p.shape)
-		}
-		return slices.ContainsFunc(possible(below), func(b *shape) bool { return b.secret })
-	})
 }
 
 // lastLine is the last line that a value stands on.

@@ -39,6 +39,9 @@ var hostile = []string{
 	"allOf: [{not: {not: {not: {type: object}}}}]\ncontains: {}\npropertyNames: {pattern: '^(a+)+$'}",
 	"type: objct\nrequired: x\nproperties: {additionalProperties: false, required: [a]}\nminumum: 1",
 	"pattern: '(?<!x)'\npatternProperties: {'(?=x)': {}}\nformat: regex\ndefault: (",
+	"$defs: {a: {properties: {x: {default: {}, allOf: [{$ref: '#/$defs/a'}]}}}}\n$ref: '#/$defs/a'",
+	"$ref: .",
+	"properties: {x: {propertyNames: {maxLength: 0, pattern: b}, default: {a: [{}]}, items: {properties: {z: {default: [1]}}}}}",
 	"$vocabulary: {https://example.com/x: true}\n$schema: https://json-schema.org/draft/2020-12/schema",
 }
 
@@ -154,6 +157,7 @@ func FuzzCompile(f *testing.F) {
 	doubling.WriteString("  d300: {}\n")
 	chain.WriteString("  d300: {}\n")
 	f.Add(doubling.String(), deepMap)
+	f.Add(strings.ReplaceAll(doubling.String(), "{allOf:", "{default: {}, allOf:"), deepMap)
 	f.Add(chain.String(), deepMap)
 	f.Fuzz(func(t *testing.T, schemaText, valuesText string) {
 		const long = 32 << 10

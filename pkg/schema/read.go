@@ -68,6 +68,10 @@ func (r *reader) warn(code diag.Code, at diag.Range, format string, args ...any)
 // read reads the root file, then what it refers to.
 func (r *reader) read(p string) error {
 	root, err := r.file(p)
+	if err != nil && r.isDir(p) {
+		r.report(diag.SchemaMissing, diag.Range{File: r.stack.Display(p)}, "this is a directory, and not a schema. Name a file in it.")
+		return nil
+	}
 	if err != nil || root == nil {
 		if root == nil && err == nil && len(r.diags) == 0 {
 			r.report(diag.SchemaMissing, diag.Range{File: r.stack.Display(p)},
@@ -80,9 +84,7 @@ func (r *reader) read(p string) error {
 	for len(r.refs) > 0 {
 		pending := r.refs[0]
 		r.refs = r.refs[1:]
-		if err := r.resolve(pending); err != nil {
-			return err
-		}
+		r.resolve(pending)
 	}
 	return nil
 }
@@ -307,11 +309,11 @@ func (r *reader) pattern(text string, at diag.Range) *regexp.Regexp {
 }
 
 // resolve finds the target of a $ref.
-func (r *reader) resolve(p pendingRef) error {
+func (r *reader) resolve(p pendingRef) {
 	ref := p.node.Text()
 	address, fragment, _ := strings.Cut(ref, "#")
 	if name := strings.TrimPrefix(strings.TrimPrefix(address, "https://"), "http://"); name == draft07 || name == draft2020 {
-		return nil // the library has these
+		return // the library has these
 	}
 	target := p.from.file
 	if address != "" && address != target.id {
@@ -320,24 +322,26 @@ func (r *reader) resolve(p pendingRef) error {
 			r.report(diag.SchemaUnresolvableRef, p.node.Origin.Range,
 				"%s is not in the stack, and nothing is fetched for a schema. "+
 					"Copy the file into the stack and refer to it by its relative path.", ref)
-			return nil
+			return
 		}
 		name := path.Join(path.Dir(target.path), u.Path)
 		if strings.HasPrefix(u.Path, "/") || !fs.ValidPath(name) {
 			r.report(diag.SchemaUnresolvableRef, p.node.Origin.Range,
 				"%s leads out of the stack. Refer to a file of the stack by its relative path.", ref)
-			return nil
+			return
 		}
 		before := len(r.diags)
 		f, err := r.file(name)
 		if err != nil {
-			return err
+			r.report(diag.SchemaUnresolvableRef, p.node.Origin.Range, "the stack's %s cannot be read: %s. Correct the path.",
+				name, r.unreadable(name, err))
+			return
 		}
 		if f == nil {
 			if len(r.diags) == before {
 				r.report(diag.SchemaUnresolvableRef, p.node.Origin.Range, "the stack has no file %s. Correct the path.", name)
 			}
-			return nil
+			return
 		}
 		r.shape(f, f.root)
 		target = f
@@ -345,15 +349,31 @@ func (r *reader) resolve(p pendingRef) error {
 	n := target.find(fragment)
 	if n == nil {
 		r.report(diag.SchemaUnresolvableRef, p.node.Origin.Range, "%s has nothing at #%s. Correct the reference.", target.path, fragment)
-		return nil
+		return
 	}
 	if !wantSchema.fits(n) {
 		r.report(diag.SchemaUnresolvableRef, p.node.Origin.Range, "%s is no schema but %s. Correct the reference.",
 			ref, article(string(n.Kind)))
-		return nil
+		return
 	}
 	p.from.refs = append(p.from.refs, r.shape(target, n))
-	return nil
+}
+
+func (r *reader) isDir(name string) bool {
+	info, err := fs.Stat(r.stack.FS, name)
+	return err == nil && info.IsDir()
+}
+
+// unreadable says why a file that is there is not read.
+func (r *reader) unreadable(name string, err error) string {
+	if r.isDir(name) {
+		return "it is a directory"
+	}
+	var cause *fs.PathError
+	if errors.As(err, &cause) {
+		return cause.Err.Error()
+	}
+	return err.Error()
 }
 
 // find returns the node that a fragment (a JSON pointer or an anchor) names, or nil.

@@ -90,23 +90,27 @@ type patternShape struct {
 
 // Compile reads the schema at path, in YAML or JSON, and the files of the stack that it refers to. It understands the
 // drafts 07 and 2020-12 (the latter where none is named), asserts formats in both, and finds every fault of the schema
-// that it can. With an error among them only the Sources of the schema may be used.
+// that it can. With one, only the Sources of the schema may be used. It has no warnings: they are for the schema's author, and
+// Check gives them.
 func Compile(stack source.Tree, path string) (*Schema, diag.Diagnostics, error) {
 	r := newReader(stack)
 	if err := r.read(path); err != nil {
 		return nil, nil, err
 	}
-	if r.diags.HasErrors() {
-		return r.schema, r.diags, nil
+	if !r.diags.HasErrors() {
+		r.close()
 	}
-	r.close()
-	if r.diags.HasErrors() {
-		return r.schema, r.diags, nil
+	if !r.diags.HasErrors() {
+		if err := r.compile(); err != nil {
+			return nil, nil, err
+		}
 	}
-	if err := r.compile(); err != nil {
-		return nil, nil, err
-	}
-	return r.schema, r.diags, nil
+	return r.schema, faults(r.diags), nil
+}
+
+// faults returns the errors of ds.
+func faults(ds diag.Diagnostics) diag.Diagnostics {
+	return slices.DeleteFunc(slices.Clone(ds), func(d diag.Diagnostic) bool { return d.Severity != diag.Error })
 }
 
 // Sources returns the texts of the schema's files, by the names that ranges use.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/value"
 )
 
@@ -93,11 +94,12 @@ func (s *Schema) SecretTexts(root *value.Node) []string {
 	return texts
 }
 
-// secretAt reports whether the value at a path is secret, or stands in one that is.
+// secretAt reports whether the value at a path is secret, stands in one that is, or stands where a map or list with secrets
+// is wanted: the secret may have been written in its place.
 func (s *Schema) secretAt(root *value.Node, p value.Path) bool {
 	n, shapes := root, s.root.possible
 	for i := 0; ; i++ {
-		if n != nil && marked(n, shapes) || slices.ContainsFunc(shapes, func(sh *shape) bool { return sh.secret }) {
+		if n != nil && (marked(n, shapes) || misplaced(n, shapes)) || slices.ContainsFunc(shapes, func(sh *shape) bool { return sh.secret }) {
 			return true
 		}
 		if i == len(p) {
@@ -109,3 +111,35 @@ func (s *Schema) secretAt(root *value.Node, p value.Path) bool {
 		}
 	}
 }
+
+// misplaced reports whether a value stands where the schema has a map or a list of secrets: it is likely one of them, in
+// the wrong shape. Booleans are no secrets.
+func misplaced(n *value.Node, shapes []*shape) bool {
+	if n.Kind == value.Null || n.Kind == value.Boolean {
+		return false
+	}
+	var below []*shape
+	for _, sh := range shapes {
+		if n.Kind != value.Map {
+			for _, p := range sh.props {
+				below = append(below, p.shape)
+			}
+			for _, p := range sh.patterns {
+				below = append(below, p.shape)
+			}
+			if sh.additional != nil {
+				below = append(below, sh.additional)
+			}
+		}
+		if n.Kind != value.List {
+			below = append(below, sh.prefix...)
+			if sh.items != nil {
+				below = append(below, sh.items)
+			}
+		}
+	}
+	return slices.ContainsFunc(possible(below), func(sh *shape) bool { return sh.secret })
+}
+
+// inSecretFile reports whether a place is in a secrets.* file.
+func inSecretFile(at diag.Range) bool { return strings.HasPrefix(path.Base(at.File), "secrets.") }

@@ -20,6 +20,13 @@ import (
 // The tree may be one that Fill made. A finding counts only if it stands with the defaults and without them: a default may
 // give a key that is required, and must not make values invalid that nobody wrote.
 func (s *Schema) Validate(root *value.Node) diag.Diagnostics {
+	if s.overFilled(root) {
+		return diag.Diagnostics{{
+			Severity: diag.Error, Code: diag.SchemaBudget, Range: s.root.node.Origin.Range,
+			Detail: fmt.Sprintf("the defaults that these values get have more than %d keys and items, or more than %d of them stand "+
+				"in each other. Use fewer defaults inside each other.", maxFilled, maxFillDepth),
+		}}
+	}
 	diags := s.check(root)
 	if diags.HasErrors() {
 		if bare := written(root); bare != root {
@@ -130,6 +137,8 @@ type finding struct {
 	path  value.Path
 	field value.Field // the key the value stands under; without one for the root and items
 	node  *value.Node
+	// named says that this is about the key (propertyNames), which node then holds as a text.
+	named bool
 
 	keyword string
 	file    *file
@@ -159,6 +168,10 @@ func (c *checker) find(e *jsonschema.ValidationError) (finding, bool) {
 		}
 		f.path, f.field, f.node = f.path.Key(step), field, field.Value
 	}
+	if aboutKey(e.KeywordLocation) && !f.field.KeyRange.IsZero() {
+		f.named = true
+		f.node = value.NewScalar(value.Origin{Layer: f.node.Origin.Layer, Range: f.field.KeyRange}, f.field.Key)
+	}
 	address, fragment, _ := strings.Cut(e.AbsoluteKeywordLocation, "#")
 	f.file = c.schema.files[strings.TrimPrefix(address, scheme)]
 	if f.file == nil {
@@ -169,6 +182,36 @@ func (c *checker) find(e *jsonschema.ValidationError) (finding, bool) {
 		f.owner, f.keyword, f.asks = f.asks, step, down(f.asks, step)
 	}
 	return f, true
+}
+
+// aboutKey reports whether the way to a keyword leads through propertyNames: what stands there is asked of the key. The step
+// after a keyword that holds named subschemas is a name, whatever it is.
+func aboutKey(location string) bool {
+	name := false
+	for _, step := range pointer(location) {
+		if name {
+			name = false
+			continue
+		}
+		if step == "propertyNames" {
+			return true
+		}
+		k := keywords[step]
+		name = k.holds == named || k.holds == namedOrNot
+	}
+	return false
+}
+
+// subject names the key, where the finding is about it, or is the word for the value.
+func (f finding) subject(word string) string {
+	const long = 60
+	switch {
+	case !f.named:
+		return word
+	case utf8.RuneCountInString(f.field.Key) > long:
+		return "the key"
+	}
+	return fmt.Sprintf("the key %q", f.field.Key)
 }
 
 // visit reports an error, or the errors it consists of.
@@ -183,6 +226,9 @@ func (c *checker) visit(e *jsonschema.ValidationError) {
 	case f.keyword == "anyOf", f.keyword == "oneOf":
 		c.alternatives(f, e)
 	case f.keyword == "contains", f.keyword == "minContains":
+		if f.asks == nil && f.owner != nil {
+			f.asks = f.owner.Get("contains") // the library speaks of a minContains that nobody wrote
+		}
 		c.add(f, diag.ValuesInvalid, f.place(), "no item of the list is as the schema wants one to be. Add one that is.")
 	default:
 		for _, cause := range e.Causes {
@@ -214,9 +260,10 @@ func (c *checker) add(f finding, code diag.Code, at diag.Range, format string, a
 	}
 	d := diag.Diagnostic{
 		Severity: diag.Error, Code: code, Path: f.path.String(), Range: at,
-		Detail: fmt.Sprintf(format, args...), Secret: c.schema.secretAt(c.root, f.path),
+		Detail: fmt.Sprintf(format, args...), Secret: inSecretFile(at) || c.schema.secretAt(c.root, f.path),
 	}
 	for _, o := range f.node.Overrides {
+		d.Secret = d.Secret || inSecretFile(o.Origin.Range)
 		d.Notes = append(d.Notes, diag.Note{Message: "overrides this", Range: o.Origin.Range})
 	}
 	if f.asks != nil {
@@ -261,7 +308,7 @@ func (c *checker) report(f finding, e *jsonschema.ValidationError) {
 		c.add(f, diag.ValuesRange, at, "%s is out of range: it must be %s %s.", c.show(f), comparisons[f.keyword], plainText(f.asks))
 		return
 	case "minLength", "maxLength":
-		c.add(f, diag.ValuesRange, at, "the text has %s, and the schema wants %s %s.",
+		c.add(f, diag.ValuesRange, at, "%s has %s, and the schema wants %s %s.", f.subject("the text"),
 			count(utf8.RuneCountInString(f.node.Text()), "character"), comparisons[f.keyword], plainText(f.asks))
 		return
 	case "minItems", "maxItems", "additionalItems":
@@ -280,7 +327,7 @@ func (c *checker) report(f finding, e *jsonschema.ValidationError) {
 			"it fits more than one of the alternatives, and exactly one is allowed. Remove what belongs to the others.")
 		return
 	case "not":
-		c.add(f, diag.ValuesInvalid, at, "the schema excludes this.%s Change or remove it.", c.describe(f))
+		c.add(f, diag.ValuesInvalid, at, "the schema excludes %s.%s Change or remove it.", f.subject("this"), described(f))
 		return
 	}
 	switch {
@@ -290,7 +337,8 @@ func (c *checker) report(f finding, e *jsonschema.ValidationError) {
 		strings.Contains(e.AbsoluteKeywordLocation, "/dependentRequired/"):
 		c.missing(f, []string{f.asks.Text()})
 	default:
-		c.add(f, diag.ValuesInvalid, at, "it does not satisfy the schema's %q.%s Change it.", f.keyword, c.describe(f))
+		c.add(f, diag.ValuesInvalid, at, "%s does not satisfy the schema's %q.%s Change it.",
+			f.subject("it"), f.keyword, described(f))
 	}
 }
 
@@ -540,6 +588,9 @@ func exampleNumber(owner *value.Node, fraction bool) string {
 // show names the value in a sentence, unless it is secret or long.
 func (c *checker) show(f finding) string {
 	const long = 60
+	if f.named {
+		return f.subject("")
+	}
 	if c.schema.secretAt(c.root, f.path) || f.node.Kind == value.Map || f.node.Kind == value.List {
 		return "the value"
 	}
@@ -553,14 +604,23 @@ func (c *checker) show(f finding) string {
 	return text
 }
 
-// describe adds what the schema says the value is, to a sentence that says what it must look like.
+// describe adds what the schema says the value is, to a sentence that says what it must look like; where it says nothing,
+// what to do.
 func (c *checker) describe(f finding) string {
+	if d := described(f); d != "" || f.owner == nil {
+		return d
+	}
+	return " Correct it."
+}
+
+// described is a sentence with what the schema says the value is, or nothing.
+func described(f finding) string {
 	if f.owner == nil {
 		return ""
 	}
 	d := f.owner.Get("description").Text()
 	if d == "" {
-		return " Correct it."
+		return ""
 	}
 	return " The schema describes it as: " + strings.TrimSuffix(firstLine(d), ".") + "."
 }
@@ -612,7 +672,7 @@ func (c *checker) deprecated(path value.Path, n *value.Node, field value.Field, 
 		}
 		c.diags = append(c.diags, diag.Diagnostic{
 			Severity: diag.Warning, Code: diag.ValuesDeprecated, Path: path.String(), Range: field.KeyRange, Detail: sh.deprecated,
-			Secret: c.schema.secretAt(c.root, path),
+			Secret: inSecretFile(field.KeyRange) || c.schema.secretAt(c.root, path),
 			Notes:  []diag.Note{{Message: "the schema says so here", Range: sh.node.Origin.Range}},
 		})
 		break

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -372,7 +373,7 @@ func (r *reader) scalar(n *yaml.Node, tok token) any {
 		case float64:
 			fits = false
 		case uint64:
-			return float64(f)
+			return r.finite(n, tok, f)
 		}
 	case "!!float":
 		switch f := v.(type) {
@@ -397,14 +398,32 @@ func (r *reader) scalar(n *yaml.Node, tok token) any {
 func (r *reader) finite(n *yaml.Node, tok token, v any) any {
 	switch f := v.(type) {
 	case uint64:
+		r.warnLarge(n, tok, float64(f))
 		return float64(f)
 	case float64:
+		if largeInteger.MatchString(n.Value) {
+			r.warnLarge(n, tok, f)
+		}
 		if math.IsNaN(f) || math.IsInf(f, 0) {
 			r.fail(diag.YAMLSyntax, tok.place, "%s is no number that Helm accepts. Quote it to make it a string.", r.shown(n))
 			return nil
 		}
 	}
 	return v
+}
+
+// largeInteger is a number of digits only. One that is a float nonetheless did not fit into an integer.
+var largeInteger = regexp.MustCompile(`^[-+]?[1-9][0-9_]*$`)
+
+// warnLarge points at an integer of more than 64 bits: it is read as a float, and its last digits may be lost.
+func (r *reader) warnLarge(n *yaml.Node, tok token, f float64) {
+	shown, read := r.shown(n), fmt.Sprintf("the float %v", f)
+	if r.o.Secret {
+		read = "a float"
+	}
+	r.report(diag.Warning, diag.ValuesFloatNotation, tok.place,
+		fmt.Sprintf("%s is no integer of 64 bits: it is read as %s, as Helm reads it, and its last digits may be lost. Write %s.",
+			shown, read, r.inQuotes(n)))
 }
 
 // warnScalar points at plain scalars that mean something else than they look like.

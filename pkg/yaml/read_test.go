@@ -167,7 +167,7 @@ func TestReadGivesEveryNodeItsPlace(t *testing.T) {
 func TestReadKindsOfScalars(t *testing.T) {
 	t.Parallel()
 	root, diags := Read([]byte("a: 9007199254740993\nb: 1.5\nc: 2024-01-02\nd: 18446744073709551615\ne: 1_000\nf: 1e3\ng: '1'\n"), ReadOptions{})
-	require.Empty(t, diags)
+	require.False(t, diags.HasErrors())
 	require.Equal(t, map[string]any{
 		"a": int64(9007199254740993), "b": 1.5, "c": "2024-01-02", "d": float64(math.MaxUint64), "e": int64(1000), "f": 1000.0, "g": "1",
 	}, root.Plain())
@@ -354,4 +354,22 @@ func BenchmarkRead(b *testing.B) {
 	for b.Loop() {
 		Read(in, ReadOptions{File: "f", Map: true})
 	}
+}
+
+func TestIntegerOver64BitsLostItsLastDigitsSilently(t *testing.T) {
+	t.Parallel()
+	const text = "a: 9223372036854775807\nb: 9223372036854775808\nc: -9223372036854775809\nd: 123456789012345678901234567890\n" +
+		"e: !!int 18446744073709551615\nf: 1e30\ng: '9223372036854775808'\nh: 1_000\n"
+	_, diags := Read([]byte(text), ReadOptions{File: "f"})
+	require.Equal(t, []string{
+		"f:2:4-2:23 values/float-notation", "f:3:4-3:24 values/float-notation", "f:4:4-4:34 values/float-notation",
+		"f:5:10-5:30 values/float-notation",
+	}, shorts(diags))
+	require.Equal(t, diag.Warning, diags[0].Severity)
+	require.Equal(t, `9223372036854775808 is no integer of 64 bits: it is read as the float 9.223372036854776e+18, as Helm reads it, `+
+		`and its last digits may be lost. Write "9223372036854775808" in quotes for the string.`, diags[0].Detail)
+
+	_, diags = Read([]byte("b: 9223372036854775808"), ReadOptions{File: "f", Secret: true})
+	require.Len(t, diags, 1)
+	require.NotContains(t, diags[0].Detail, "922")
 }
