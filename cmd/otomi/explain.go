@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/pipeline"
 	"github.com/redkubes/otomi/pkg/report"
 )
@@ -94,6 +95,27 @@ func (a *app) compile(ctx context.Context, platform *pipeline.Platform, c pipeli
 	}
 	a.report.Hide(values.Secrets())
 	return values, a.reported(diags, platform.Shown(diags))
+}
+
+// compileAll compiles the values of clusters. Diagnostics have been shown when it returns, each once, with the clusters it
+// concerns.
+func (a *app) compileAll(ctx context.Context, platform *pipeline.Platform, clusters []pipeline.Cluster) ([]pipeline.Values, error) {
+	all := make([]pipeline.Values, len(clusters))
+	var found diag.Collection
+	for i, c := range clusters {
+		values, diags, err := platform.Compile(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		a.report.Hide(values.Secrets())
+		if len(clusters) == 1 {
+			c.ID = "" // there is no other that a finding could be about
+		}
+		found.Add(c.ID, diags)
+		all[i] = values
+	}
+	diags := found.Diagnostics()
+	return all, a.reported(diags, platform.Shown(diags))
 }
 
 func shownExplanation(e pipeline.Explanation) report.Explanation {

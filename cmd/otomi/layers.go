@@ -43,13 +43,13 @@ func runLayers(ctx context.Context, a *app, o layersOptions) error {
 		return err
 	}
 	defer platform.Close()
+	compiled, err := a.compileAll(ctx, platform, clusters)
+	if err != nil {
+		return err
+	}
 	var all []report.Layers
-	for _, c := range clusters {
-		values, err := a.compile(ctx, platform, c)
-		if err != nil {
-			return err
-		}
-		layers := report.Layers{Cluster: c.ID, Leaves: values.Leaves()}
+	for _, values := range compiled {
+		layers := report.Layers{Cluster: values.Cluster.ID, Leaves: values.Leaves()}
 		for _, contribution := range values.Contributions() {
 			layers.Layers = append(layers.Layers, report.Contribution(contribution))
 		}

@@ -86,13 +86,13 @@ func runValues(ctx context.Context, a *app, args []string, o valuesOptions) erro
 		return err
 	}
 	defer platform.Close()
+	all, err := a.compileAll(ctx, platform, clusters)
+	if err != nil {
+		return err
+	}
 	trees := make([]report.Values, 0, len(clusters))
 	var missing diag.Diagnostics
-	for _, c := range clusters {
-		values, err := a.compile(ctx, platform, c)
-		if err != nil {
-			return err
-		}
+	for _, values := range all {
 		root := values.Masked()
 		if o.reveal {
 			a.report.Reveal()
@@ -102,7 +102,7 @@ func runValues(ctx context.Context, a *app, args []string, o valuesOptions) erro
 			missing = append(missing, pipeline.UnknownPath(root, path))
 			continue
 		}
-		trees = append(trees, report.Values{Cluster: c.ID, Root: root.At(path)})
+		trees = append(trees, report.Values{Cluster: values.Cluster.ID, Root: root.At(path)})
 	}
 	if len(trees) == 0 {
 		// Some clusters may lack the path, not all.
@@ -116,7 +116,6 @@ func runValues(ctx context.Context, a *app, args []string, o valuesOptions) erro
 // runValuesDiff compares the values of two clusters.
 func runValuesDiff(ctx context.Context, a *app, ids []string, path pipeline.Path, o valuesOptions) error {
 	o.target.all = false
-	var compiled [2]pipeline.Values
 	o.target.cluster = ids[0]
 	platform, clusters, err := a.open(ctx, o.target)
 	if err != nil {
@@ -130,10 +129,9 @@ func runValuesDiff(ctx context.Context, a *app, ids []string, path pipeline.Path
 	if o.reveal {
 		a.report.Reveal()
 	}
-	for i, c := range append(clusters, others...) {
-		if compiled[i], err = a.compile(ctx, platform, c); err != nil {
-			return err
-		}
+	compiled, err := a.compileAll(ctx, platform, append(clusters, others...))
+	if err != nil {
+		return err
 	}
 	if compiled[0].Root.At(path) == nil && compiled[1].Root.At(path) == nil {
 		return a.reported(diag.Diagnostics{pipeline.UnknownPath(compiled[0].Root, path)}, nil)

@@ -44,6 +44,7 @@ const (
 	ValuesNoBranch        Code = "values/no-branch"
 	ValuesInvalid         Code = "values/invalid"
 	ValuesFloatNotation   Code = "values/float-notation"
+	ValuesDuplicateItem   Code = "values/duplicate-item"
 	ValuesDeprecated      Code = "values/deprecated"
 	ValuesFlag            Code = "values/malformed-flag"
 	ValuesNoPath          Code = "values/unknown-path"
@@ -136,6 +137,7 @@ var summaries = map[Code]string{
 	ValuesNoBranch:        "value fits none of the alternatives",
 	ValuesInvalid:         "invalid value",
 	ValuesFloatNotation:   "integer changes its notation",
+	ValuesDuplicateItem:   "items of one list have the same key",
 	ValuesDeprecated:      "deprecated value",
 	ValuesFlag:            "malformed value of a flag",
 	ValuesNoPath:          "unknown path",

@@ -116,7 +116,6 @@ func TestRegistryLayer(t *testing.T) {
 		ids = append(ids, c.ID)
 	}
 	require.Equal(t, []string{"aws/demo", "aws/prod", "google/demo"}, ids)
-	require.False(t, r.Single())
 
 	demo, _ := r.Cluster("aws/demo")
 	require.Equal(t, "demo.aws.example.com", demo.Domain)
@@ -185,7 +184,6 @@ func TestClusterByName(t *testing.T) {
 			require.Contains(t, diags[0].Detail, tt.detail)
 		})
 	}
-	require.True(t, none.Single())
 	require.Empty(t, none.Clusters())
 }
 

@@ -37,9 +37,6 @@ func (r *Repository) Clusters() []Cluster {
 	return slices.Clone(r.registry.clusters)
 }
 
-// Single reports whether there is no registry, and with it one unnamed cluster.
-func (r *Repository) Single() bool { return r.registry == nil }
-
 // Cluster returns the cluster that id names (CLOUD/NAME). The empty id is the only cluster of the repository.
 func (r *Repository) Cluster(id string) (Cluster, diag.Diagnostics) {
 	switch {

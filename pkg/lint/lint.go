@@ -1,7 +1,8 @@
 // Package lint finds what is legal but suspicious in the values of all clusters together: what nobody uses, what is said
 // twice, what could be said once.
 //
-// It looks at layers and at the trees they were merged to. It validates nothing and reads no schema.
+// It looks at layers and at the trees they were merged to. It validates nothing and reads no schema: what is to be known of
+// one is handed in.
 package lint
 
 import (
@@ -23,6 +24,8 @@ type Options struct {
 	Lists func(value.Path) merge.Strategy
 	// Secret says whether the value at a path is secret, so that no line that holds it is shown.
 	Secret func(value.Path) bool
+	// Default is the default that a path has where nothing is written, in a map that exists; nil is none.
+	Default func(value.Path) *value.Node
 }
 
 // Linter collects what the clusters of a repository have to say, one after the other. It keeps what the files say, and none
@@ -56,7 +59,9 @@ type word struct {
 	// won and redundant are in how many clusters it is used, and in how many a weaker one is equal.
 	won, redundant int
 	weaker         diag.Range
-	winner         diag.Range
+	// fallback says that the weaker one is a default of the schema.
+	fallback bool
+	winner   diag.Range
 }
 
 // common is what several children say at a path, as long as it is the same.
@@ -76,6 +81,9 @@ func New(o Options) *Linter {
 	}
 	if o.Secret == nil {
 		o.Secret = func(value.Path) bool { return false }
+	}
+	if o.Default == nil {
+		o.Default = func(value.Path) *value.Node { return nil }
 	}
 	return &Linter{
 		o: o, files: map[string]*file{}, own: map[string]map[string]*common{}, clouds: map[string]map[string]*common{},
@@ -135,13 +143,33 @@ func (l *Linter) Add(c layer.Cluster, layers []layer.Layer, merged *value.Node) 
 			}
 			if i+1 < len(chain) && equal(said, chain[i+1]) {
 				w.redundant++
-				w.weaker = chain[i+1].Origin.Range
+				w.weaker, w.fallback = chain[i+1].Origin.Range, false
+			}
+			if d := l.fallback(merged, p); i+1 == len(chain) && d != nil && equal(said, d) {
+				w.redundant++
+				w.weaker, w.fallback = d.Origin.Range, true
 			}
 		}
 		if c.ID != "" {
 			l.note(c, p, name, chain, byName)
 		}
 	})
+}
+
+// fallback returns what a path of a merged tree has where no layer says anything there, or nil. Where a map around it has
+// no default of its own that is nil: the map may be there for this value alone.
+func (l *Linter) fallback(merged *value.Node, p value.Path) *value.Node {
+	d := l.o.Default(p)
+	for i := 1; i < len(p) && d != nil; i++ {
+		around := l.o.Default(p[:i])
+		if around == nil || around.Kind != value.Map || len(merged.At(p[:i]).Overrides) > 0 {
+			return nil
+		}
+		if own := around.At(p[i:]); own != nil && !equal(own, d) {
+			return nil
+		}
+	}
+	return d
 }
 
 // note remembers what the cluster, and its cloud, say at a path.
@@ -223,6 +251,9 @@ func (l *Linter) Findings() diag.Diagnostics {
 				ds = append(ds, l.finding(diag.LintUnusedKey, w, f.layer,
 					"no cluster uses this value: a stronger layer sets another one wherever this file counts. Remove it.",
 					"this is used instead", w.winner))
+			case w.redundant == f.clusters && w.fallback:
+				ds = append(ds, l.finding(diag.LintRedundantValue, w, f.layer,
+					"the schema's default is the same. Remove it here.", "the default", w.weaker))
 			case w.redundant == f.clusters:
 				ds = append(ds, l.finding(diag.LintRedundantValue, w, f.layer,
 					"a more generic layer already says the same. Remove it here, or there if it is meant to be special here.",

@@ -20,7 +20,6 @@ type Folder struct {
 	// layers number the roots of shared layers, from 1.
 	layers map[*value.Node]uint64
 	parts  map[string]*part
-	shared map[*value.Node]bool
 }
 
 // part is a part of the tree that several clusters have, folded once.
@@ -32,7 +31,7 @@ type part struct {
 
 // NewFolder returns a Folder without memory.
 func NewFolder(o Options) *Folder {
-	return &Folder{o: o, layers: map[*value.Node]uint64{}, parts: map[string]*part{}, shared: map[*value.Node]bool{}}
+	return &Folder{o: o, layers: map[*value.Node]uint64{}, parts: map[string]*part{}}
 }
 
 // Fold is Fold for one cluster.
@@ -63,13 +62,6 @@ func (s *Folder) Fold(layers []layer.Layer) (*value.Node, diag.Diagnostics) {
 	return w.maps(nil, nil, says).node, w.fold.diags
 }
 
-// Shared reports whether a node of a folded tree is the root of a part that the trees of several clusters have in common.
-func (s *Folder) Shared(n *value.Node) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.shared[n]
-}
-
 // Parts returns how many shared parts were folded.
 func (s *Folder) Parts() int {
 	s.mu.Lock()
@@ -89,7 +81,8 @@ type sharing struct {
 	fold   fold
 }
 
-// at makes the node for what layers say at a path, weakest first. key is the path as a key of the folder's memory.
+// at makes the node for what layers say at a path, weakest first. key is the path as a key of the folder's memory: its keys,
+// each after its length, since a key may have any character, NUL too.
 func (w *sharing) at(path value.Path, key []byte, says []saying) entry {
 	if len(says) == 1 {
 		return w.alone(path, says[0].entry)
@@ -128,10 +121,11 @@ func (w *sharing) combined(path value.Path, key []byte, says []saying, maps int)
 
 // part returns what only shared layers say, folded by whoever asks first.
 func (w *sharing) part(path value.Path, key []byte, says []saying, maps int) entry {
-	name := append(slices.Clip(key), 0)
+	name := binary.AppendUvarint(nil, uint64(len(says)))
 	for _, s := range says {
 		name = binary.AppendUvarint(name, s.layer)
 	}
+	name = append(name, key...)
 	s := w.folder
 	s.mu.Lock()
 	p, ok := s.parts[string(name)]
@@ -144,9 +138,6 @@ func (w *sharing) part(path value.Path, key []byte, says []saying, maps int) ent
 		own := &sharing{folder: s, fold: fold{o: s.o}}
 		p.entry = own.combined(path, key, says, maps)
 		p.diags = own.fold.diags
-		s.mu.Lock()
-		s.shared[p.entry.node] = true
-		s.mu.Unlock()
 	})
 	w.fold.diags = append(w.fold.diags, p.diags...)
 	return p.entry
@@ -165,11 +156,11 @@ func (w *sharing) maps(path value.Path, key []byte, says []saying) entry {
 			children[f.Key] = append(children[f.Key], saying{entry: entry{node: f.Value, key: f.KeyRange, secret: s.secret}, layer: s.layer})
 		}
 	}
-	node := &value.Node{Kind: value.Map, Origin: strongest.node.Origin, Fields: make([]value.Field, len(keys))}
+	node := &value.Node{Kind: value.Map, Origin: strongest.node.Origin, Fields: make([]value.Field, len(keys)), Overrides: beaten(entriesOf(says), 0)}
 	path = append(slices.Clip(path), value.Step{})
 	for i, k := range keys {
 		path[len(path)-1] = value.Step{Key: k}
-		e := w.at(path, append(append(key[:len(key):len(key)], k...), 0), children[k])
+		e := w.at(path, append(binary.AppendUvarint(slices.Clip(key), uint64(len(k))), k...), children[k])
 		node.Fields[i] = value.Field{Key: k, KeyRange: e.key, Value: e.node}
 	}
 	return entry{node: node, key: strongest.key}

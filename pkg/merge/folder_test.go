@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/layer"
 	"github.com/redkubes/otomi/pkg/value"
 	"github.com/stretchr/testify/require"
@@ -15,7 +16,7 @@ import (
 // randomMap writes a flow map of few keys, so that layers meet often.
 func randomMap(r *rand.Rand, depth int) string {
 	var fields []string
-	for _, key := range []string{"a", "b", "c", "d", "list"} {
+	for _, key := range []string{"a", "b", "c", "d", "list", `"a\0b"`, `""`} {
 		if r.IntN(2) == 0 {
 			continue
 		}
@@ -120,8 +121,65 @@ func TestAFolderFoldsWhatClustersShareOnce(t *testing.T) {
 	two, _ = folder.Fold(own("a: {b: {c: two}}"))
 	require.Equal(t, parts, folder.Parts())
 	require.Same(t, one.Get("t"), two.Get("t"))
-	require.True(t, folder.Shared(one.Get("t")))
-	require.False(t, folder.Shared(one.Get("a")))
 	require.NotSame(t, one.Get("a"), two.Get("a"))
 	require.Equal(t, "one", one.Get("a").Get("b").Get("c").Scalar)
+}
+
+func TestAKeyWithNULIsNotTakenForTwoKeys(t *testing.T) {
+	t.Parallel()
+	in := layers(t, `any: {"p\0q": {v: one}, p: {q: {v: two}}}`, `any: {"p\0q": {w: one}, p: {q: {w: two}}}`)
+	for i := range in {
+		in[i].Scope = layer.Everywhere
+	}
+	got, diags := NewFolder(Options{}).Fold(in)
+	require.Empty(t, diags)
+	require.Equal(t, plain(t, `any: {"p\0q": {v: one, w: one}, p: {q: {v: two, w: two}}}`), got.Plain())
+}
+
+func TestWhatANullRemovedIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	o := Options{Lists: func(p value.Path) Strategy {
+		switch p.String() {
+		case "l":
+			return Strategy{Append: true}
+		case "k":
+			return Strategy{Key: "name"}
+		}
+		return Strategy{}
+	}}
+	in := layers(t, "any: {bogus: 1, kept: 1}\nl: [0]\nk: [{name: a, x: 0}]", "any: null\nl: null\nk: 5", "any: {bogus: 2}\nl: [1]\nk: [{name: a, x: 1}]",
+		"any: {bogus: 3}\nl: [2]\nk: [{name: a, x: 2}]")
+	scoped := append([]layer.Layer(nil), in...)
+	for i := range scoped {
+		scoped[i].Scope = layer.Everywhere
+	}
+	for name, fold := range map[string]func() (*value.Node, diag.Diagnostics){
+		"fold":          func() (*value.Node, diag.Diagnostics) { return Fold(in, o) },
+		"folder":        func() (*value.Node, diag.Diagnostics) { return NewFolder(o).Fold(in) },
+		"folder shared": func() (*value.Node, diag.Diagnostics) { return NewFolder(o).Fold(scoped) },
+		"again": func() (*value.Node, diag.Diagnostics) {
+			merged, _ := Fold(in, o)
+			return NewFolder(o).Fold([]layer.Layer{{Root: merged}, {Root: layers(t, "any: {}\nl: []\nother: 1")[0].Root}})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, diags := fold()
+			require.Empty(t, diags)
+			beaten := func(path value.Path) (all []any) {
+				for _, n := range got.Beaten(path) {
+					all = append(all, n.Plain())
+				}
+				return all
+			}
+			root := value.Path{}
+			require.Equal(t, []any{int64(2), int64(1)}, beaten(root.Key("any").Key("bogus")))
+			require.Equal(t, []any{nil, map[string]any{"bogus": int64(1), "kept": int64(1)}}, beaten(root.Key("any")))
+			require.Equal(t, []any{nil, []any{int64(0)}}, beaten(root.Key("l")))
+			k := beaten(root.Key("k"))
+			require.Len(t, k, 2)
+			require.Equal(t, int64(5), k[0])
+			require.Nil(t, got.Get("any").Get("kept"))
+		})
+	}
 }

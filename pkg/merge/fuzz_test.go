@@ -31,7 +31,7 @@ func (d *drawn) tree(name string, depth int) *value.Node {
 	if depth == 0 || kind >= 7 && depth < 5 {
 		node := value.NewMap(o)
 		for range d.next() % 4 {
-			key := string(rune('a' + d.next()%3))
+			key := []string{"a", "b", "c", "a\x00b"}[d.next()%4]
 			if node.Get(key) == nil {
 				node.Fields = append(node.Fields, value.Field{Key: key, Value: d.tree(name, depth+1)})
 			}

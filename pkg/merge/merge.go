@@ -25,7 +25,7 @@ type Options struct {
 // Fold merges layers, weakest first, into a new tree; the layers stay as they are and may be folded again at the same
 // time. Maps are merged deeply; a scalar, a null and a whole list replace what is weaker, unless Options.Lists says
 // otherwise. A map keeps the order in which its keys first appear, and has the origin of the strongest layer that opens
-// it. Every other value has its own origin and, in Overrides, what it beat. A map against a scalar or a list is an error
+// it. Every value has, in Overrides, what it beat; a map, and a list of several layers, what stood before a null. A map against a scalar or a list is an error
 // with both places, and the stronger one stays.
 //
 // A layer of single values from flags merges by helmfile's rules for them: lists too are merged, element by element; a null
@@ -105,10 +105,11 @@ func (f *fold) build(path value.Path, result any, leaves []*value.Node, entries 
 	}
 	// What stands before a null is gone, and what is no map was beaten by one.
 	var maps []entry
-	for _, e := range entries {
+	start := 0
+	for i, e := range entries {
 		switch e.node.Kind {
 		case value.Null:
-			maps = maps[:0]
+			maps, start = maps[:0], i+1
 		case value.Map:
 			maps = append(maps, e)
 		}
@@ -124,7 +125,7 @@ func (f *fold) build(path value.Path, result any, leaves []*value.Node, entries 
 			children[field.Key] = append(children[field.Key], entry{node: field.Value, key: field.KeyRange, secret: e.secret})
 		}
 	}
-	node := &value.Node{Kind: value.Map, Origin: strongest.node.Origin, Fields: make([]value.Field, 0, len(m))}
+	node := &value.Node{Kind: value.Map, Origin: strongest.node.Origin, Fields: make([]value.Field, 0, len(m)), Overrides: beaten(entries, start)}
 	for _, key := range keys {
 		child, ok := m[key]
 		if !ok {
@@ -140,22 +141,33 @@ func (f *fold) build(path value.Path, result any, leaves []*value.Node, entries 
 func (f *fold) leaf(path value.Path, winner *value.Node, entries []entry) entry {
 	node := *winner
 	out := entry{node: &node}
-	// What it beat in its own layer comes first: an entry may be a tree that was merged before.
-	node.Overrides = slices.Clip(winner.Overrides)
 	at := 0
 	for i, e := range entries {
 		if e.node == winner {
 			at, out.key = i, e.key
 		}
 	}
-	for i := at - 1; i >= 0; i-- {
-		node.Overrides = append(node.Overrides, flat(entries[i].node)...)
-	}
+	start := at
 	if node.Kind == value.List && f.o.Lists != nil {
 		if s := f.o.Lists(path); s != (Strategy{}) {
-			node.Items = f.lists(path, s, entries[:at+1])
-			node.Overrides = nil // they are in it
+			start = firstList(entries[:at+1])
+			node.Items = f.lists(path, s, entries[start:at+1])
 		}
+	}
+	node.Overrides = beaten(entries[:at+1], start)
+	return out
+}
+
+// beaten returns what a value beat that is made of the entries from start on, the strongest first: all before start, and
+// what each of its own had beaten, as an entry may be of a tree that was merged before.
+func beaten(entries []entry, start int) []*value.Node {
+	var out []*value.Node
+	for i, e := range slices.Backward(entries) {
+		if i < start {
+			out = append(out, flat(e.node)...)
+			continue
+		}
+		out = append(out, e.node.Overrides...)
 	}
 	return out
 }

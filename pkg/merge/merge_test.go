@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/layer"
@@ -194,6 +195,46 @@ func TestFoldListStrategies(t *testing.T) {
 			require.Empty(t, diags)
 			require.Equal(t, plain(t, tt.want), got.Plain())
 		})
+	}
+}
+
+func TestUniqueOfManyMapsIsNotQuadratic(t *testing.T) {
+	t.Parallel()
+	var texts [2]strings.Builder
+	const items = 6000
+	for i := range texts {
+		texts[i].WriteString("l:\n")
+		for n := range items {
+			fmt.Fprintf(&texts[i], "- {name: n%d, port: 80}\n", n+i*items/2)
+		}
+	}
+	in := layers(t, texts[0].String(), texts[1].String())
+	start := time.Now()
+	got, diags := Fold(in, Options{Lists: func(value.Path) Strategy { return Strategy{Unique: true} }})
+	require.Empty(t, diags)
+	require.Len(t, got.Get("l").Items, items*3/2)
+	require.Less(t, time.Since(start), 4*time.Second, "comparing all with all takes many times as long")
+}
+
+func TestTwoItemsOfOneListWithTheSameKeyAreToldOf(t *testing.T) {
+	t.Parallel()
+	o := Options{Lists: func(value.Path) Strategy { return Strategy{Key: "name"} }}
+	in := layers(t, "k: [{name: dup, num: 4}, {name: x}, {name: dup, num: 5}]", "k: [{name: dup, more: 1}]")
+	for name, fold := range map[string]func([]layer.Layer) (*value.Node, diag.Diagnostics){
+		"fold":   func(l []layer.Layer) (*value.Node, diag.Diagnostics) { return Fold(l, o) },
+		"folder": NewFolder(o).Fold,
+	} {
+		for _, l := range [][]layer.Layer{in, in[:1]} {
+			got, diags := fold(l)
+			require.Len(t, diags, 1, name)
+			require.Equal(t, diag.ValuesDuplicateItem, diags[0].Code)
+			require.Equal(t, diag.Warning, diags[0].Severity)
+			require.Equal(t, "l0:1:44", diags[0].Range.String())
+			require.Equal(t, "l0:1:12", diags[0].Notes[0].Range.String())
+			require.Equal(t, int64(5), got.Get("k").Items[0].Get("num").Scalar, "they are merged as before")
+		}
+		_, diags := fold(in[1:])
+		require.Empty(t, diags)
 	}
 }
 

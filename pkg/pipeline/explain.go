@@ -371,15 +371,13 @@ func Differences(a, b Values, path Path, o ExplainOptions) []Difference {
 	shownA, shownB := o.shown(a), o.shown(b)
 	for _, d := range value.Differences(a.Root.At(path), b.Root.At(path)) {
 		d.Path = slices.Concat(path, d.Path)
-		entry := Difference{Path: d.Path, A: shownA.At(d.Path), B: shownB.At(d.Path)}
+		entry := Difference{Path: d.Path}
+		// An item that one side lacks has the other side's number, at which this side may have another item.
 		if d.A != nil {
-			entry.PlaceA = d.A.Origin
+			entry.A, entry.PlaceA = shownA.At(d.Path), d.A.Origin
 		}
 		if d.B != nil {
-			entry.PlaceB = d.B.Origin
-		}
-		if !o.Reveal {
-			entry.A, entry.B = a.Masked().At(d.Path), b.Masked().At(d.Path)
+			entry.B, entry.PlaceB = shownB.At(d.Path), d.B.Origin
 		}
 		out = append(out, entry)
 	}

@@ -253,3 +253,45 @@ func TestAMisspeltKeyOfAnOpenMapIsGuessed(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, diags[0].Detail, `Did you mean "teams"?`)
 }
+
+func TestExplainKnowsWhatANullRemoved(t *testing.T) {
+	t.Parallel()
+	platform := openWith(t, write(t, map[string]string{
+		"stack/schema/values.schema.yaml":  "type: object\nproperties: {l: {type: array, x-merge: append}, any: {type: object, properties: {given: {default: 1}}}}\n",
+		"stack/schema/derived.yaml.gotmpl": "any: {derived: 1}\n",
+		"stack/schema/defaults.yaml":       "any: {bogus: 1}\nl: [0]\n",
+		"env/clusters.yaml":                "clouds: {c: {clusters: {a: {}}}}\n",
+		"env/a.yaml":                       "any: null\nl: null\n",
+		"env/clouds/c/a.yaml":              "any: {bogus: 2}\nl: [1]\n",
+		"env/clouds/c/a/a.yaml":            "any: {bogus: 3}\nl: [2]\n",
+	}), pipeline.ValueFlags{})
+	values := compile(t, platform, "c/a")
+	for text, want := range map[string][]string{
+		"any.bogus": {"env/clouds/c/a.yaml:1:14", "stack/schema/defaults.yaml:1:14"},
+		"l":         {"env/a.yaml:2:4", "stack/schema/defaults.yaml:2:4"},
+	} {
+		e, diags, err := platform.Explain(t.Context(), values, path(t, text), pipeline.ExplainOptions{})
+		require.NoError(t, err)
+		require.Empty(t, diags)
+		var beats []string
+		for _, n := range e.Beaten {
+			beats = append(beats, place(n))
+		}
+		require.Equal(t, want, beats, text)
+	}
+}
+
+func TestDiffShowsAnItemThatOneClusterLacksOnItsSideOnly(t *testing.T) {
+	t.Parallel()
+	platform := openWith(t, write(t, map[string]string{
+		"stack/schema/values.schema.yaml": "type: object\n",
+		"env/clusters.yaml":               "clouds: {c: {clusters: {a: {}, b: {}}}}\n",
+		"env/clouds/c/a/a.yaml":           "l: [{name: gone}, {name: kept}]\n",
+		"env/clouds/c/b/a.yaml":           "l: [{name: kept}]\n",
+	}), pipeline.ValueFlags{})
+	found := pipeline.Differences(compile(t, platform, "c/a"), compile(t, platform, "c/b"), path(t, "l"), pipeline.ExplainOptions{})
+	require.Len(t, found, 1)
+	require.Equal(t, "l[0]", found[0].Path.String())
+	require.Equal(t, map[string]any{"name": "gone"}, found[0].A.Plain())
+	require.Nil(t, found[0].B)
+}

@@ -19,6 +19,10 @@ func (p *Platform) Lint(ctx context.Context, clusters []layer.Cluster, o Validat
 			d, _ := p.schema.Describe(path)
 			return d.Secret
 		},
+		Default: func(path value.Path) *value.Node {
+			d, _ := p.schema.Describe(path)
+			return d.Default
+		},
 	})
 	complete := true
 	var secrets []string

@@ -13,6 +13,7 @@ import (
 	"maps"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
@@ -60,9 +61,11 @@ type Platform struct {
 	schema     *schema.Schema
 	folder     *merge.Folder
 	files      []runlevel.File
-	charts     *chart.Store
-	renderer   *render.Renderer
-	closers    []io.Closer
+	// noFiles tells that there are none, for verbs that need one.
+	noFiles  diag.Diagnostics
+	charts   *chart.Store
+	renderer *render.Renderer
+	closers  []io.Closer
 
 	// dir is the directory that shown names are seen from.
 	dir string
@@ -168,6 +171,10 @@ func (p *Platform) readStack(other string) (diag.Diagnostics, error) {
 	p.folder = merge.NewFolder(merge.Options{Lists: compiled.Lists})
 	files, more, err := runlevel.Files(p.stack, runlevelDir)
 	p.files = files
+	none := func(d diag.Diagnostic) bool { return d.Code == diag.RunlevelNone }
+	if i := slices.IndexFunc(more, none); i >= 0 {
+		p.noFiles, more = more[i:i+1], slices.DeleteFunc(slices.Clone(more), none)
+	}
 	p.charts = chart.NewStore(p.stack)
 	diags = append(diags, more...)
 	if err != nil {

@@ -53,11 +53,14 @@ type Capabilities struct {
 func NewestKubernetes() string { return render.Newest() }
 
 // Evaluate evaluates the runlevels of the stack with the values of a cluster, and keeps the releases that match the
-// selectors.
+// selectors. A stack without runlevels is a diagnostic.
 func (p *Platform) Evaluate(ctx context.Context, values Values, selectors []string) (Stage, diag.Diagnostics) {
 	selector, diags := runlevel.ParseSelectors(selectors)
 	if diags.HasErrors() {
 		return Stage{}, diags
+	}
+	if len(p.noFiles) > 0 {
+		return Stage{Values: values}, append(diags, p.noFiles...)
 	}
 	evaluated, more := runlevel.Evaluate(ctx, p.files, values.Root.PlainMap(), runlevel.Options{})
 	p.addSources(evaluated.Sources)

@@ -26,8 +26,8 @@ func stages(b *testing.B, dir, schemaFile string) {
 		require.NoError(b, err)
 		require.False(b, diags.HasErrors())
 		var cluster layer.Cluster
-		if !repository.Single() {
-			cluster = repository.Clusters()[0]
+		if clusters := repository.Clusters(); len(clusters) > 0 {
+			cluster = clusters[0]
 		}
 		layers, diags, err := repository.Layers(cluster, layer.Options{})
 		require.NoError(b, err)

@@ -12,6 +12,7 @@ import (
 	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/layer"
 	"github.com/redkubes/otomi/pkg/merge"
+	"github.com/redkubes/otomi/pkg/value"
 	"github.com/redkubes/otomi/pkg/yaml"
 )
 
@@ -24,36 +25,62 @@ func (p *Platform) Validate(ctx context.Context, c layer.Cluster) (Values, diag.
 		return values, diags, err
 	case values.merged == nil:
 		return values, diags, nil
-	case values.Root == nil:
-		return values, append(diags, unrelated(p.schema.Validate(p.schema.Fill(values.merged)), diags)...), nil
 	}
-	findings := append(p.schema.Validate(values.Root), notations(values)...)
+	root := values.Root
+	if root == nil {
+		root = p.schema.Fill(values.merged)
+	}
+	findings := append(p.schema.Validate(root), p.notations(root)...)
 	if diags.HasErrors() {
-		// What could not be derived may be what is missing.
-		findings = unrelated(findings, diags)
+		// Nothing is derived of a tree with errors, and that may be what is missing.
+		findings = unrelated(findings, diags, root, values.Root == nil && p.derived != nil)
 	}
-	return values, append(diags, p.fromFlags(findings, values.Root)...), nil
+	return values, append(diags, p.fromFlags(findings, root)...), nil
 }
 
 // notations warns of integers that a chart prints differently, but of no secret one: the warning shows the number.
-func notations(values Values) diag.Diagnostics {
-	if found := yaml.FloatNotation(values.Root); len(found) == 0 {
+func (p *Platform) notations(root *value.Node) diag.Diagnostics {
+	if found := yaml.FloatNotation(root); len(found) == 0 {
 		return nil
 	}
-	return yaml.FloatNotation(values.Masked())
+	return yaml.FloatNotation(p.schema.Mask(root))
 }
 
-// unrelated returns those findings that stand whatever becomes of the errors that are known: a key may be missing because
-// its file could not be read, an alternative may not fit for the same reason, and what stands at or below a conflict of
-// types changes with it.
-func unrelated(findings, known diag.Diagnostics) diag.Diagnostics {
-	follows := []diag.Code{diag.ValuesMissing, diag.ValuesNoBranch, diag.ValuesInvalid, diag.ValuesRange}
+// unrelated returns those findings about a tree that stand whatever becomes of the errors that are known. What stands at
+// or below a conflict of types changes with it, and so may whether what is above it fits the schema's alternatives. Any
+// other error, and partial, means that the tree lacks something: a key that seems missing may be there, and a map or a list
+// may then be as the schema wants it. A scalar gets no other value by that alone.
+func unrelated(findings, known diag.Diagnostics, root *value.Node, partial bool) diag.Diagnostics {
+	var conflicts []string
+	for _, k := range known {
+		switch {
+		case k.Code == diag.ValuesTypeConflict:
+			conflicts = append(conflicts, k.Path)
+		case k.Severity == diag.Error:
+			partial = true
+		}
+	}
+	fits := []diag.Code{diag.ValuesNoBranch, diag.ValuesInvalid}
+	lacks := append([]diag.Code{diag.ValuesMissing, diag.ValuesRange}, fits...)
 	return slices.DeleteFunc(findings, func(d diag.Diagnostic) bool {
-		return slices.Contains(follows, d.Code) || slices.ContainsFunc(known, func(k diag.Diagnostic) bool {
-			rest, below := strings.CutPrefix(d.Path, k.Path)
-			return k.Code == diag.ValuesTypeConflict && below && (rest == "" || rest[0] == '.' || rest[0] == '[')
-		})
+		if slices.ContainsFunc(conflicts, func(at string) bool {
+			return within(d.Path, at) || within(at, d.Path) && slices.Contains(fits, d.Code)
+		}) {
+			return true
+		}
+		if !partial || !slices.Contains(lacks, d.Code) {
+			return false
+		}
+		path, err := value.ParsePath(d.Path)
+		n := root.At(path)
+		return err != nil || n == nil || n.Kind == value.Map || n.Kind == value.List
 	})
+}
+
+// within reports whether a path is that of a value at or below another one's.
+func within(path, other string) bool {
+	rest, below := strings.CutPrefix(path, other)
+	return below && (other == "" || rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 // Progress says how far a run over many clusters is.

@@ -440,11 +440,15 @@ func (r *Reporter) Differences(a, b string, differences []Difference, format str
 	}
 	var text strings.Builder
 	for _, d := range differences {
+		width := shortValue
+		if d.A != nil && d.B != nil && r.oneLine(d.A, width) == r.oneLine(d.B, width) {
+			width = 0 // cut short they would look the same
+		}
 		line := func(name string, n *value.Node, o value.Origin) []string {
 			if n == nil {
 				return []string{"  " + name, "(not set)"}
 			}
-			return []string{"  " + name, r.oneLine(n, shortValue), placeOf(o)}
+			return []string{"  " + name, r.oneLine(n, width), placeOf(o)}
 		}
 		text.WriteString(shownPath(d.Path) + "\n")
 		text.WriteString(columns([][]string{line(a, d.A, d.PlaceA), line(b, d.B, d.PlaceB)}))

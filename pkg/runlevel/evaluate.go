@@ -87,7 +87,7 @@ func Files(stack source.Tree, dir string) ([]File, diag.Diagnostics, error) {
 			Severity: diag.Error,
 			Code:     diag.RunlevelNone,
 			Detail: fmt.Sprintf("%s has no runlevels. Put state files there whose names end in .yaml or .yaml.gotmpl, "+
-				"like 50-teams.yaml.gotmpl, or name the right stack", stack.Display(dir)),
+				"like 50-teams.yaml.gotmpl, or name the right stack.", stack.Display(dir)),
 			Range: diag.Range{File: stack.Display(dir)},
 		})
 	}

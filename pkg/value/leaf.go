@@ -1,6 +1,9 @@
 package value
 
-import "reflect"
+import (
+	"reflect"
+	"slices"
+)
 
 // IsLeaf reports whether a node is one of the values that layers are counted by: a scalar, a null, a whole list or an
 // empty map.
@@ -58,7 +61,8 @@ type Difference struct {
 }
 
 // Differences returns where two trees differ, in the order in which a, then b, has the places: as deep as maps, and lists
-// of the same length, go in both. Origins make no difference.
+// of the same length, go in both. Of lists of maps of different lengths the items that one side lacks are told, each with its
+// number in the list that has it. Origins make no difference.
 func Differences(a, b *Node) []Difference { return differences(nil, a, b) }
 
 func differences(path Path, a, b *Node) []Difference {
@@ -74,6 +78,8 @@ func differences(path Path, a, b *Node) []Difference {
 			out = append(out, differences(path.Index(i), a.Items[i], b.Items[i])...)
 		}
 		return out
+	case a.holdsMaps() && b.holdsMaps():
+		return lacking(path, a.Items, b.Items)
 	case a != nil && b != nil && a.Kind == b.Kind && reflect.DeepEqual(a.Plain(), b.Plain()):
 		return nil
 	default:
@@ -89,6 +95,42 @@ func differences(path Path, a, b *Node) []Difference {
 			if _, ok := a.Field(f.Key); !ok {
 				out = append(out, differences(path.Key(f.Key), nil, f.Value)...)
 			}
+		}
+	}
+	return out
+}
+
+// holdsMaps reports whether a node is a list of maps, and of nothing else.
+func (n *Node) holdsMaps() bool {
+	notMap := func(item *Node) bool { return item.Kind != Map }
+	return n != nil && n.Kind == List && len(n.Items) > 0 && !slices.ContainsFunc(n.Items, notMap)
+}
+
+// lacking returns the differences of two lists, in which an item of the one goes with an equal item of the other wherever
+// that stands; of the others, items of the same number go together.
+func lacking(path Path, a, b []*Node) []Difference {
+	restA, restB := map[int]*Node{}, map[int]*Node{}
+	equal := map[string][]int{}
+	for i, item := range b {
+		text := item.Canonical()
+		restB[i], equal[text] = item, append(equal[text], i)
+	}
+	for i, item := range a {
+		text := item.Canonical()
+		if len(equal[text]) == 0 {
+			restA[i] = item
+			continue
+		}
+		delete(restB, equal[text][0])
+		equal[text] = equal[text][1:]
+	}
+	var out []Difference
+	for i := range max(len(a), len(b)) {
+		switch itemA, itemB := restA[i], restB[i]; {
+		case itemA != nil && itemB != nil:
+			out = append(out, differences(path.Index(i), itemA, itemB)...)
+		case itemA != nil || itemB != nil:
+			out = append(out, Difference{Path: path.Index(i), A: itemA, B: itemB})
 		}
 	}
 	return out

@@ -1,6 +1,7 @@
 package value_test
 
 import (
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -70,4 +71,40 @@ func TestDifferencesGoAsDeepAsBothTreesDo(t *testing.T) {
 	}
 	require.Equal(t, []string{"map.x", "map.gone", "map.new.deep", "list[1]", "kind", "shorter", "null"}, paths)
 	require.Empty(t, value.Differences(a, a))
+}
+
+func TestDifferencesOfListsOfDifferentLengthsAreTheItemsThatOneSideLacks(t *testing.T) {
+	t.Parallel()
+	item := func(name string, n int64) *value.Node {
+		return fields("n", scalar("x", 1, n), "name", scalar("x", 1, name))
+	}
+	a := fields("l", list("a", 1, item("a", 1), item("b", 1), item("c", 1), item("d", 1)))
+	b := fields("l", list("b", 1, item("b", 1), item("d", 1), item("c", 2), item("new", 1), item("newer", 1)))
+	var found []string
+	for _, d := range value.Differences(a, b) {
+		text := d.Path.String()
+		for _, side := range []*value.Node{d.A, d.B} {
+			text += " " + side.Get("name").Text()
+		}
+		found = append(found, text)
+	}
+	require.Equal(t, []string{"l[0] a ", "l[2].n  ", "l[3]  new", "l[4]  newer"}, found)
+}
+
+func TestCanonicalTellsValuesApartThatOnlyPrintAlike(t *testing.T) {
+	t.Parallel()
+	one := func(v any) *value.Node { return scalar("x", 1, v) }
+	different := []*value.Node{
+		one(int64(1)), one(1.0), one("1"), one(true), one("true"), one(nil), one(""), one("<nil>"), one("a b"), list("x", 1), fields(),
+		list("x", 1, one("a"), one("b")), list("x", 1, one("a b")), list("x", 1, list("x", 1, one("a")), one("b")),
+		list("x", 1, list("x", 1, one("a"), one("b"))), fields("a", one("b")), fields("a\x00", one("b")), fields("a", fields("b", one("c"))),
+	}
+	seen := map[string]int{}
+	for i, n := range different {
+		text := n.Canonical()
+		require.NotContains(t, seen, text, i)
+		seen[text] = i
+	}
+	require.Equal(t, fields("a", one("x"), "b", one("z")).Canonical(), fields("b", one("z"), "a", scalar("other", 7, "x")).Canonical())
+	require.Equal(t, one(0.0).Canonical(), one(math.Copysign(0, -1)).Canonical())
 }

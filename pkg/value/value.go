@@ -5,7 +5,10 @@
 package value
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/redkubes/otomi/pkg/diag"
 )
@@ -155,6 +158,38 @@ func (n *Node) Plain() any {
 	default:
 		return n.Scalar
 	}
+}
+
+// Canonical returns a text that two trees share only where they are equal: of the same kinds, with the keys of maps in any
+// order. Origins make no difference.
+func (n *Node) Canonical() string { return string(n.appendCanonical(nil)) }
+
+func (n *Node) appendCanonical(text []byte) []byte {
+	text = append(text, n.Kind...)
+	switch n.Kind {
+	case Map:
+		text = strconv.AppendInt(append(text, ' '), int64(len(n.Fields)), 10)
+		byKey := func(a, b Field) int { return strings.Compare(a.Key, b.Key) }
+		for _, f := range slices.SortedFunc(slices.Values(n.Fields), byKey) {
+			// Its length, since a quoted text would not tell all invalid UTF-8 apart.
+			text = strconv.AppendInt(append(text, ' '), int64(len(f.Key)), 10)
+			text = f.Value.appendCanonical(append(append(text, ' '), f.Key...))
+		}
+	case List:
+		text = strconv.AppendInt(append(text, ' '), int64(len(n.Items)), 10)
+		for _, item := range n.Items {
+			text = item.appendCanonical(append(text, ' '))
+		}
+	default:
+		scalar := n.Scalar
+		if scalar == 0.0 {
+			scalar = 0.0 // and not -0, which is the same
+		}
+		written := fmt.Sprint(scalar)
+		text = strconv.AppendInt(append(text, ' '), int64(len(written)), 10)
+		text = append(append(text, ' '), written...)
+	}
+	return text
 }
 
 // PlainMap is Plain for a tree whose root is a map; any other root gives an empty map.
