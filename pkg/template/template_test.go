@@ -54,12 +54,12 @@ func TestExecute(t *testing.T) {
 		{"set is seen through both names", `{{ $_ := set .Values "new" 1 }}{{ .StateValues.new }}`, "1"},
 		{"setValueAtPath", `{{ (setValueAtPath "apps.grafana.x" 5 .Values).apps.grafana.x }}`, "5"},
 		{"null prints as in helmfile", "{{ .Values.apps.loki }}", "<no value>"},
-		{"env that is allowed", `{{ env "HOME" }}{{ requiredEnv "HOME" }}`, "/root/root"},
+		{"env that is allowed", `{{ env "HOME" }}{{ requiredEnv "HOME" }}`, "/home/me/home/me"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			o := template.Options{File: "x.gotmpl", Allow: template.Permissions{Env: map[string]string{"HOME": "/root"}}}
+			o := template.Options{File: "x.gotmpl", Allow: template.Permissions{Env: map[string]string{"HOME": "/home/me"}}}
 			got, ds := template.Execute(t.Context(), []byte(tt.text), data(), o)
 			require.Empty(t, ds)
 			require.Equal(t, tt.want, got)
