@@ -35,7 +35,7 @@ check: lint ## lint, and goldens that are as the code writes them
 	OTOMI_UPDATE=1 $(GO) test -count=1 -run 'TestScript|Golden' ./cmd/otomi ./pkg/... >/dev/null
 	git diff --exit-code -- testdata pkg docs
 
-demo: build playground ## the whole product in two minutes, on a real control plane on this machine
+demo: build playground ## the whole product in half a minute, on a real control plane on this machine
 	@PLAYGROUND="$$(sh cmd/playground/build)" OTOMI="$(CURDIR)/bin/otomi" sh testdata/demo.sh
 
 bench: build playground helm ## the figures of docs/performance.md
