@@ -7,8 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/layer"
 	"github.com/redkubes/otomi/pkg/value"
+	"github.com/redkubes/otomi/testdata/bound"
 	"github.com/stretchr/testify/require"
 )
 
@@ -112,7 +114,9 @@ func FuzzFold(f *testing.F) {
 			want = pinned.fold(nil, want, l.Root)
 		}
 
-		got, diags := Fold(layers, Options{})
+		var got *value.Node
+		var diags diag.Diagnostics
+		bound.Run(t, fmt.Sprint(before), func() { got, diags = Fold(layers, Options{}) })
 
 		require.Equal(t, want.Plain(), got.Plain(), "%v", before)
 		require.Equal(t, len(pinned.conflicts) > 0, diags.HasErrors(), "%v\n%v", before, diags)

@@ -4,14 +4,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/redkubes/otomi/pkg/value"
 	"github.com/redkubes/otomi/pkg/yaml"
+	"github.com/redkubes/otomi/testdata/bound"
 	"github.com/stretchr/testify/require"
 )
 
@@ -67,24 +66,26 @@ func FuzzSchemaPath(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, which uint8, text string) {
-		s := schemas[int(which)%len(schemas)]
-		p := pathOf(text)
-		var above Description
-		for i := range len(p) + 1 {
-			d, ok := s.Describe(p[:i])
-			require.Equal(t, ok, len(s.at(p[:i])) > 0, "%s", p[:i])
-			if !ok {
-				require.Zero(t, d)
-				require.Zero(t, s.Lists(p), "nothing is known of %s", p[:i])
-				_, ok = s.Describe(p)
-				require.False(t, ok, "%s is known, and %s is not", p, p[:i])
-				return
+		bound.Run(t, text, func() {
+			s := schemas[int(which)%len(schemas)]
+			p := pathOf(text)
+			var above Description
+			for i := range len(p) + 1 {
+				d, ok := s.Describe(p[:i])
+				require.Equal(t, ok, len(s.at(p[:i])) > 0, "%s", p[:i])
+				if !ok {
+					require.Zero(t, d)
+					require.Zero(t, s.Lists(p), "nothing is known of %s", p[:i])
+					_, ok = s.Describe(p)
+					require.False(t, ok, "%s is known, and %s is not", p, p[:i])
+					return
+				}
+				require.NotEmpty(t, d.Type)
+				require.NotZero(t, d.Range)
+				require.True(t, d.Secret || !above.Secret, "%s stands in a secret", p[:i])
+				above = d
 			}
-			require.NotEmpty(t, d.Type)
-			require.NotZero(t, d.Range)
-			require.True(t, d.Secret || !above.Secret, "%s stands in a secret", p[:i])
-			above = d
-		}
+		})
 	})
 }
 
@@ -105,35 +106,6 @@ func pathOf(text string) value.Path {
 		p = p.Key(step)
 	}
 	return p
-}
-
-// The budget of one run of a fuzz target.
-const (
-	maxTime   = time.Second
-	maxMemory = 512 << 20
-)
-
-// bounded runs work and requires that it needs neither more time nor more memory than a run may. A run that was slow is
-// repeated: the machine may have been busy.
-func bounded(t *testing.T, input string, work func()) {
-	t.Helper()
-	// A run without an end would never be reported: the fuzzer waits for it.
-	watchdog := time.AfterFunc(maxTime*20, func() { panic("no end for\n" + input) })
-	defer watchdog.Stop()
-	best := time.Hour
-	for range 4 {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		start := time.Now()
-		work()
-		best = min(best, time.Since(start))
-		runtime.ReadMemStats(&after)
-		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(maxMemory), "bytes allocated for\n%s", input)
-		if best < maxTime {
-			return
-		}
-	}
-	require.Less(t, best, maxTime, "time for\n%s", input)
 }
 
 // FuzzCompile compiles arbitrary schemas and uses those that compile: nothing panics, and nothing takes long.
@@ -165,7 +137,7 @@ func FuzzCompile(f *testing.F) {
 			t.Skip("too long for a second")
 		}
 		stack := tree(map[string]string{rootFile: schemaText})
-		bounded(t, schemaText+"\n---\n"+valuesText, func() {
+		bound.Run(t, schemaText+"\n---\n"+valuesText, func() {
 			_, found, err := Check(stack, rootFile)
 			require.NoError(t, err)
 			s, diags, err := Compile(stack, rootFile)

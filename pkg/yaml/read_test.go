@@ -10,6 +10,7 @@ import (
 
 	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/value"
+	"github.com/redkubes/otomi/testdata/bound"
 	"github.com/stretchr/testify/require"
 )
 
@@ -306,14 +307,19 @@ func FuzzRead(f *testing.F) {
 	for _, seed := range seeds {
 		f.Add([]byte(seed))
 	}
-	f.Fuzz(sameAsHelm)
+	f.Fuzz(func(t *testing.T, text []byte) {
+		bound.Run(t, string(text), func() { Read(text, ReadOptions{File: "f"}) })
+		sameAsHelm(t, text)
+	})
 }
 
 func FuzzReadState(f *testing.F) {
 	for _, seed := range seeds {
 		f.Add([]byte(seed))
 	}
-	f.Fuzz(func(t *testing.T, text []byte) { ReadState(text, ReadOptions{File: "f"}) })
+	f.Fuzz(func(t *testing.T, text []byte) {
+		bound.Run(t, string(text), func() { ReadState(text, ReadOptions{File: "f"}) })
+	})
 }
 
 // fixtures are the values of a real platform, beside the repository.
