@@ -26,6 +26,9 @@ type ReadOptions struct {
 
 // Marshal writes v as YAML the way Helm does: block style, keys sorted. It takes what encoding/json takes.
 func Marshal(v any) ([]byte, error) {
+	if text, ok := quickMarshal(v); ok {
+		return text, nil
+	}
 	text, err := sigs.Marshal(v)
 	if err != nil {
 		return nil, fmt.Errorf("writing YAML: %w", err)
@@ -36,6 +39,9 @@ func Marshal(v any) ([]byte, error) {
 // Decode reads text exactly as Helm does (sigs.k8s.io/yaml): every number is a float64, the last of two equal keys wins,
 // documents after the first are dropped.
 func Decode(text []byte) (any, error) {
+	if v, ok := quickDecode(text); ok {
+		return v, nil
+	}
 	var v any
 	if err := sigs.Unmarshal(text, &v); err != nil {
 		return nil, fmt.Errorf("reading YAML: %w", err)
