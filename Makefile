@@ -6,7 +6,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GOFLAGS_BUILD := -ldflags "-X main.version=$(VERSION)"
 TIMEOUT ?= 20m
 
-.PHONY: help build test race lint check demo bench update clean deps playground helm fuzz fuzz-short
+.PHONY: help build test race lint check demo bench update clean deps playground helm parity fuzz fuzz-short
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,8 +48,8 @@ fuzz: deps ## each fuzz target for a minute
 		echo "$$target in $$dir"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $${FUZZTIME:-60s} -fuzzminimizetime 20x "./$$dir" || exit 1; \
 	done
 
-fuzz-short: deps # those of YAML, merge and schema for 10 seconds each: part of `make test`
-	@FUZZTIME=10s FUZZDIRS="pkg/yaml pkg/merge pkg/schema" $(MAKE) --no-print-directory fuzz
+fuzz-short: deps # those of YAML, merge, schema and rendering for 10 seconds each: part of `make test`
+	@FUZZTIME=10s FUZZDIRS="pkg/yaml pkg/merge pkg/schema pkg/render" $(MAKE) --no-print-directory fuzz
 
 update: deps ## rewrite the goldens
 	OTOMI_UPDATE=1 $(GO) test -count=1 -run 'TestScript|Golden' ./cmd/otomi ./pkg/...
@@ -57,8 +57,16 @@ update: deps ## rewrite the goldens
 playground: deps ## build the control plane once and cache it (about 5 minutes the first time)
 	@sh cmd/playground/build >/dev/null
 
-helm: deps # the helm CLI of the version that go.mod names, for the tests
-	@test bin/helm -nt go.mod || { echo "building helm (for the tests)" >&2; $(GO) build -o bin/helm helm.sh/helm/v3/cmd/helm; }
+helm: deps # the helm CLI of the version that go.mod names, for the tests: it says of itself what Helm's own build does
+	@test bin/helm -nt go.mod -a bin/helm -nt Makefile || { echo "building helm (for the tests)" >&2; \
+		version="$$($(GO) list -m -f '{{.Version}}' helm.sh/helm/v3)"; \
+		minor="$$($(GO) list -m -f '{{.Version}}' k8s.io/client-go | cut -d . -f 2)"; \
+		$(GO) build -ldflags "-X helm.sh/helm/v3/internal/version.version=$$version \
+			-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=$$minor" \
+			-o bin/helm helm.sh/helm/v3/cmd/helm; }
+
+parity: helm ## record anew what helm prints for the charts of pkg/render/testdata/parity
+	@sh pkg/render/testdata/parity/record
 
 clean: ## remove what make built here (the cached control plane stays: see cmd/playground/build)
 	rm -rf bin dist

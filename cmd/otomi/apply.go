@@ -35,6 +35,7 @@ func newApply(a *app) *cobra.Command {
 	}
 	o.fleet.flags(cmd.Flags())
 	o.compare.flags(cmd.Flags())
+	o.fleet.target.cache.flags(cmd.Flags())
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	cmd.Flags().BoolVar(&o.detailedExitcode, "detailed-exitcode", false, "exit with 2 when something was changed")
 	return cmd
@@ -45,7 +46,7 @@ func runApply(ctx context.Context, a *app, o applyOptions) error {
 	if err != nil {
 		return err
 	}
-	defer f.platform.Close()
+	defer a.close(f.platform, o.fleet.target.cache)
 	d := newDeployment(f)
 	err = f.each(ctx, func(ctx context.Context, stage pipeline.Stage, client *pipeline.Client) error {
 		plan, err := f.plan(ctx, stage, client, o.compare.diff())

@@ -63,7 +63,7 @@ func BenchmarkTemplate(b *testing.B) {
 	releases := forHelm(b, dir)
 	b.Run("otomi", func(b *testing.B) {
 		for b.Loop() {
-			execute(b, dir, nil, otomi, "template", "-c", "aws/demo")
+			execute(b, dir, nil, otomi, "template", "-c", "aws/demo", "--no-cache")
 		}
 		b.ReportMetric(float64(len(releases)), "releases")
 	})

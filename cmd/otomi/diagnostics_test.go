@@ -21,6 +21,14 @@ var unexampled = map[diag.Code]string{
 	diag.YAMLEncoding:   "A file that is no UTF-8 is no example in a text.",
 	diag.YAMLTooLarge:   "It takes 16 MiB of YAML, or aliases that expand to as much.",
 	diag.RepoUnreadable: "It takes a file system: a link that leads out of the repository, or a file that may not be read.",
+
+	diag.ChartUnauthorized: "It takes a repository or registry that asks for a password.",
+	diag.ChartNoVersion:    "It takes a repository or registry that answers.",
+	diag.ChartIndex:        "It takes a repository that answers.",
+	diag.ChartTooLarge:     "It takes a server that sends more than 100 MiB, or an endless list.",
+	diag.ChartProvenance:   "It takes a repository that answers, and a keyring.",
+	diag.ChartCredentials:  "It takes a file of credentials or certificates on the machine.",
+	diag.ChartUnsafe:       "It takes a link that leads out of the stack, or an archive with a link, a device or a name like ../x in it.",
 }
 
 // shown is the first line of a diagnostic for people.

@@ -56,6 +56,7 @@ func newDiff(a *app) *cobra.Command {
 	}
 	o.fleet.flags(cmd.Flags())
 	o.compare.flags(cmd.Flags())
+	o.fleet.target.cache.flags(cmd.Flags())
 	cmd.Flags().BoolVar(&o.detailedExitcode, "detailed-exitcode", false, "exit with 2 when there are differences")
 	return cmd
 }
@@ -65,7 +66,7 @@ func runDiff(ctx context.Context, a *app, o diffOptions) error {
 	if err != nil {
 		return err
 	}
-	defer f.platform.Close()
+	defer a.close(f.platform, o.fleet.target.cache)
 	var plans []pipeline.Plan
 	differ := false
 	err = f.each(ctx, func(ctx context.Context, stage pipeline.Stage, client *pipeline.Client) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/pflag"
 
@@ -147,19 +148,20 @@ func (a *app) evaluate(ctx context.Context, platform *pipeline.Platform, c pipel
 		return pipeline.Stage{}, err
 	}
 	stage, diags := platform.Evaluate(ctx, values, s.selectors)
+	a.report.Hide(stage.Secrets())
 	return stage, a.reported(diags, platform.Shown(diags))
 }
 
 // matched returns an error with an exit code of its own where selectors were given and no release of any cluster matches
 // them, unless that is allowed.
 func (a *app) matched(stages []pipeline.Stage, s selectOptions) error {
-	if len(s.selectors) == 0 || s.allowNoMatch || len(stages) == 0 {
+	return a.matchedAny(len(stages) == 0 || slices.ContainsFunc(stages, func(s pipeline.Stage) bool { return !s.Empty() }), s)
+}
+
+// matchedAny is matched where it is known whether any release matches.
+func (a *app) matchedAny(found bool, s selectOptions) error {
+	if found || len(s.selectors) == 0 || s.allowNoMatch {
 		return nil
-	}
-	for _, stage := range stages {
-		if !stage.Empty() {
-			return nil
-		}
 	}
 	a.report.Talk("no release matches the selectors; `otomi list` shows the releases with their labels")
 	return exit(exitNoMatch)

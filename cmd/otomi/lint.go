@@ -12,7 +12,9 @@ const lintHelp = `Check the values of all clusters, and find what is legal but s
 
 It does what validate --all does, and warns of keys that no cluster uses, of values that a
 more generic layer already says, and of values that all clusters of a cloud, or all clouds,
-say alike. Only errors fail; --strict lets warnings fail too.
+say alike. It renders the releases of all clusters, and warns of lines of charts that make
+something else of the same values each time; with --schema it looks at values alone. Only
+errors fail; --strict lets warnings fail too.
 
   otomi lint
   otomi lint --strict --format github`
@@ -33,6 +35,8 @@ func newLint(a *app) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&o.target.repo, "repo", "", "values repository `DIR` (default: the one around the working directory)")
 	cmd.Flags().StringVar(&o.target.schema, "schema", "", "check against the schema in `FILE` instead of the stack's")
+	o.target.allow.flags(cmd.Flags())
+	o.target.cache.flags(cmd.Flags())
 	o.findings.flags(cmd.Flags())
 	return cmd
 }
@@ -43,9 +47,9 @@ func runLint(ctx context.Context, a *app, o lintOptions) error {
 	if err != nil {
 		return err
 	}
-	defer platform.Close()
+	defer a.close(platform, o.target.cache)
 	if !diags.HasErrors() {
-		found, err := platform.Lint(ctx, clusters, pipeline.ValidateOptions{Emit: a.progress("checked")})
+		found, err := platform.Lint(ctx, clusters, pipeline.ValidateOptions{Emit: a.progress("checked"), NoCharts: o.target.schema != ""})
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -46,6 +47,10 @@ const (
 	exitTerminated  = 143
 )
 
+// gcPercent is how much garbage may stand beside what is held, in percent of it. With 200 the peak of memory is a quarter
+// higher than with Go's 100.
+const gcPercent = 200
+
 // exit is an error that carries an exit code; what there is to say has been said.
 type exit int
 
@@ -70,6 +75,10 @@ func run(w world) int {
 	log.SetOutput(io.Discard)
 	klog.SetOutput(io.Discard)
 	klog.LogToStderr(false)
+	// A run is short: to collect garbage each time the little that it holds has doubled is a fifth of its time.
+	if w.env("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 
 	ctx, stop := interruptible(context.Background())
 	defer stop()
@@ -170,6 +179,9 @@ func newRoot(a *app) *cobra.Command {
 		newStatus(a),
 		newList(a),
 		newSchema(a),
+		newCharts(a),
+		newRegistry(a),
+		newCache(a),
 		newVersion(a),
 		newCompletion(),
 	)

@@ -16,6 +16,7 @@ func TestMain(m *testing.M) {
 // compare with. Scripts that need a cluster say so in their first line and get a control plane of their own.
 func TestScript(t *testing.T) {
 	t.Parallel()
+	servers := &chartServers{known: map[string]*chartServer{}}
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("..", "..", "testdata", "script"),
 		UpdateScripts:       os.Getenv("OTOMI_UPDATE") != "",
@@ -28,6 +29,12 @@ func TestScript(t *testing.T) {
 			"playground": startPlayground,
 			"kube":       kube,
 			"audit":      audit,
+
+			"chart-repo":   servers.chartRepo,
+			"oci-registry": servers.ociRegistry,
+			"pack":         pack,
+			"expand":       expand,
+			"mask":         mask,
 		},
 	})
 }

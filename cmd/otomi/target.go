@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/redkubes/otomi/kubernetes"
 	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/pipeline"
 )
@@ -21,6 +22,11 @@ type targetOptions struct {
 	// schema takes the place of the stack's; only verbs that check have the flag.
 	schema string
 	values valueOptions
+	allow  allowFlag
+	// cache says where to keep what can be made again; only verbs that render have its flags.
+	cache cacheOptions
+	// fetches is set by verbs that exist to fetch: they may reach any host.
+	fetches bool
 }
 
 // valueOptions are values of the command line, in helmfile's words.
@@ -41,6 +47,7 @@ func (o *targetOptions) flags(flags *pflag.FlagSet) {
 	flags.StringVarP(&o.cluster, "cluster", "c", "", "the cluster, `CLOUD/NAME`")
 	flags.BoolVar(&o.all, "all", false, "every cluster of the registry, in its order")
 	o.values.flags(flags)
+	o.allow.flags(flags)
 }
 
 func (o targetOptions) check() error {
@@ -131,8 +138,11 @@ func (a *app) openQuietly(ctx context.Context, o targetOptions) (*pipeline.Platf
 	if err := o.check(); err != nil {
 		return nil, nil, nil, err
 	}
+	allow := o.allow.permissions(a.world)
+	allow.AnyHost = allow.AnyHost || o.fetches
 	platform, diags, err := pipeline.Open(ctx, pipeline.Options{Dir: a.world.dir, Repo: o.repo, Schema: o.schema, Builtin: a.stack, Version: version,
-		Flags: pipeline.ValueFlags{Files: o.values.files, Set: o.values.set, SetString: o.values.setString}})
+		Flags: pipeline.ValueFlags{Files: o.values.files, Set: o.values.set, SetString: o.values.setString},
+		Allow: allow, Remote: a.world.remote(), Cache: a.cache(o.cache), Kubernetes: kubernetes.FS})
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -18,13 +19,20 @@ clusters it concerns. Nothing is printed when all is well. Only errors fail; --s
 lets warnings fail too. For people the findings go to standard error, in every other
 format to standard output.
 
+With --manifests the releases are rendered too, and every object is checked against the
+schemas of the Kubernetes version that charts see and the custom resource definitions of
+the run. No cluster is asked: docs/validation.md says what only one can tell.
+
   otomi validate -c aws/demo
+  otomi validate --all --manifests
   otomi validate --all --format json
   otomi validate --all --schema ../next/values.schema.yaml`
 
 type validateOptions struct {
-	target   targetOptions
-	findings findingsOptions
+	target       targetOptions
+	findings     findingsOptions
+	capabilities capabilityOptions
+	manifests    bool
 }
 
 func newValidate(a *app) *cobra.Command {
@@ -38,17 +46,35 @@ func newValidate(a *app) *cobra.Command {
 	}
 	o.target.flags(cmd.Flags())
 	o.findings.flags(cmd.Flags())
+	o.capabilities.flags(cmd.Flags())
+	o.target.cache.flags(cmd.Flags())
+	cmd.Flags().BoolVar(&o.manifests, "manifests", false, "render the releases and check every object against the Kubernetes schemas")
 	cmd.Flags().StringVar(&o.target.schema, "schema", "", "check against the schema in `FILE` instead of the stack's")
 	return cmd
 }
 
+func (o validateOptions) check() error {
+	if !o.manifests && (o.capabilities.kubeVersion != "" || len(o.capabilities.apiVersions) > 0) {
+		return fmt.Errorf("--kube-version and --api-versions are about what charts render; add --manifests")
+	}
+	return nil
+}
+
 func runValidate(ctx context.Context, a *app, o validateOptions) error {
+	if err := o.check(); err != nil {
+		return err
+	}
 	platform, clusters, diags, err := a.openQuietly(ctx, o.target)
 	if err != nil {
 		return err
 	}
-	defer platform.Close()
-	found, err := platform.ValidateAll(ctx, clusters, pipeline.ValidateOptions{Emit: a.progress("validated")})
+	defer a.close(platform, o.target.cache)
+	options := pipeline.ValidateOptions{Emit: a.progress("validated")}
+	if o.manifests {
+		capabilities := o.capabilities.capabilities()
+		options.Manifests = &capabilities
+	}
+	found, err := platform.ValidateAll(ctx, clusters, options)
 	if err != nil {
 		return err
 	}

@@ -1,14 +1,15 @@
 // Package chart resolves a chart reference to the files of a chart and their digest.
 //
-// It reads charts from the stack, the way Helm reads a directory: .helmignore is honoured, and subcharts in charts/ are
-// part of the files. It is a door, though one that only reads the tree it was given. It does not render and knows no
-// values; package render makes a Helm chart of the files.
+// A chart comes from the stack, read the way Helm reads a directory, or from elsewhere: as charts.lock pins it, out of
+// vendor/charts, the cache or the network, in this order and verified before it is unpacked. The package is a door. It does
+// not render and knows no values; package render makes a Helm chart of the files.
 package chart
 
 import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -26,18 +27,58 @@ type Chart struct {
 	Digest string
 	// Metadata is Chart.yaml as JSON, as Helm writes it into a record.
 	Metadata []byte
-	// Files are the chart's files, subcharts included, in the order in which Helm reads a directory.
+	// Files are the chart's files in the order in which Helm reads a directory or the archive. Subcharts are directories of
+	// charts/, also those that were packed there or that Chart.yaml only names.
 	Files []File
-	// Display is the chart's directory as it is shown to the user: a file of it is shown as DISPLAY/FILE.
+	// Origin is where the chart came from.
+	Origin Origin
+	// Display is the chart's directory as it is shown to the user; of a packed chart it ends in .tgz. Shown names its files.
 	Display string
 	// Range is the place of Chart.yaml.
 	Range diag.Range
+
+	// shown are the names of the files that are not shown under Display.
+	shown map[string]string
 }
 
 // File is one file of a chart. Name is relative to the chart's directory, with slashes.
 type File struct {
 	Name string
 	Data []byte
+	// Shown is the name by which the file is shown where it is not in the chart's directory: that of a dependency.
+	Shown string
+}
+
+// Origin is where a chart came from.
+type Origin struct {
+	// Source is "stack", or the address: a repository's, oci://HOST/PATH, https://HOST/PATH.tgz, git+https://…. It has no
+	// credentials.
+	Source string
+	// Version is that of Chart.yaml.
+	Version string
+	// SHA256 is the digest of the archive as hex; of a chart of git and of a directory that of its files.
+	SHA256 string
+	// Commit is the commit of a chart of git.
+	Commit string
+}
+
+// StackSource is the Source of the charts of the stack.
+const StackSource = "stack"
+
+// String is the origin as a message has it: "1.2.3 from https://charts.example.com (sha256 0123456789ab)".
+func (o Origin) String() string {
+	return fmt.Sprintf("%s from %s (sha256 %s)", o.Version, o.Source, short(o.SHA256))
+}
+
+// short is as much of a digest as people compare.
+func short(digest string) string { return digest[:min(len(digest), 12)] }
+
+// Shown is the name by which the file called name is shown to the user.
+func (c *Chart) Shown(name string) string {
+	if shown, ok := c.shown[name]; ok {
+		return shown
+	}
+	return c.Display + "/" + name
 }
 
 // File returns the data of the file called name, and whether the chart has one.

@@ -34,10 +34,10 @@ func stack(files map[string]string) source.Tree {
 
 func TestLoad(t *testing.T) {
 	t.Parallel()
-	s := chart.NewStore(stack(map[string]string{"charts/web/Chart.yaml": chartYAML, "charts/web/templates/_helpers.tpl": "\xEF\xBB\xBFx"}))
+	s := chart.NewStore(chart.Options{Stack: stack(map[string]string{"charts/web/Chart.yaml": chartYAML, "charts/web/templates/_helpers.tpl": "\xEF\xBB\xBFx"})})
 	var first *chart.Chart
 	for _, ref := range []string{"web", "charts/web", "./charts/web", "../charts/web", "../charts/web/"} {
-		c, ds, err := s.Load(t.Context(), ref, diag.Range{})
+		c, ds, err := s.Load(t.Context(), chart.Ref{Chart: ref})
 		require.NoError(t, err)
 		require.Empty(t, ds)
 		if first == nil {
@@ -85,15 +85,20 @@ func TestLoadReports(t *testing.T) {
 		{"../charts/grafna", diag.ChartMissing, "50.yaml:3:12", `Did you mean "../charts/grafana"?`},
 		{"zzz", diag.ChartMissing, "50.yaml:3:12", "Its charts are empty, grafana"},
 		{"file", diag.ChartMissing, "50.yaml:3:12", "no directory builtin:charts/file"},
-		{"bitnami/nginx", diag.ChartUnsupported, "50.yaml:3:12", "does not fetch charts yet"},
-		{"oci://example.com/nginx", diag.ChartUnsupported, "50.yaml:3:12", "write: chart: ../charts/NAME"},
-		{"https://example.com/x.tgz", diag.ChartUnsupported, "50.yaml:3:12", ""},
-		{"git::https://example.com/x", diag.ChartUnsupported, "50.yaml:3:12", ""},
+		{"bitnami/nginx", diag.ChartUnsupported, "50.yaml:3:12", `no repository is called "bitnami". Add it to repositories`},
+		{"oci://example.com/nginx", diag.ChartNotFetched, "50.yaml:3:12", "--allow net=example.com"},
+		{"https://example.com/x.tgz", diag.ChartNotFetched, "50.yaml:3:12", "otomi charts lock"},
+		{"git+https://example.com:8443/x//y@v1", diag.ChartNotFetched, "50.yaml:3:12", "--allow net=example.com:8443"},
+		{"git::https://example.com/x", diag.ChartUnsupported, "50.yaml:3:12", "git+https://HOST"},
+		{"s3://example.com/x", diag.ChartUnsupported, "50.yaml:3:12", "git+https://HOST"},
 		{"../grafana", diag.ChartUnsupported, "50.yaml:3:12", ""},
 		{"../../charts/grafana", diag.ChartUnsupported, "50.yaml:3:12", ""},
 		{"../charts/..", diag.ChartUnsupported, "50.yaml:3:12", ""},
 		{"/charts/grafana", diag.ChartUnsupported, "50.yaml:3:12", ""},
-		{"charts/grafana/templates", diag.ChartUnsupported, "50.yaml:3:12", ""},
+		{"charts/grafana/templates", diag.ChartMissing, "50.yaml:3:12", "no directory builtin:charts/grafana/templates"},
+		{"../../x", diag.ChartUnsupported, "50.yaml:3:12", "not within the stack"},
+		{`charts\grafana`, diag.ChartUnsupported, "50.yaml:3:12", ""},
+		{"charts/grafna-1.0.0.tgz", diag.ChartMissing, "50.yaml:3:12", "no archive builtin:charts/grafna-1.0.0.tgz"},
 		{"", diag.ChartUnsupported, "50.yaml:3:12", ""},
 		{"nameless", diag.ChartInvalid, "builtin:charts/nameless/Chart.yaml", "chart.metadata.name is required"},
 		{"lib", diag.ChartInvalid, "builtin:charts/lib/Chart.yaml", "type library"},
@@ -102,11 +107,11 @@ func TestLoadReports(t *testing.T) {
 		{"ignore", diag.ChartInvalid, "builtin:charts/ignore/.helmignore", "double-star"},
 		{"sub", diag.ChartInvalid, "builtin:charts/sub/Chart.yaml", "error unpacking subchart x"},
 	}
-	s := chart.NewStore(stack(files))
+	s := chart.NewStore(chart.Options{Stack: stack(files)})
 	for _, tt := range tests {
 		t.Run(tt.ref, func(t *testing.T) {
 			t.Parallel()
-			c, ds, err := s.Load(t.Context(), tt.ref, at)
+			c, ds, err := s.Load(t.Context(), chart.Ref{Chart: tt.ref, Range: at})
 			require.NoError(t, err)
 			require.Nil(t, c)
 			require.Len(t, ds, 1)
@@ -150,7 +155,7 @@ func TestLoadReadsWhatHelmReads(t *testing.T) {
 	for _, f := range helm.Raw {
 		want = append(want, f.Name)
 	}
-	c, ds, err := chart.NewStore(source.Tree{FS: os.DirFS(dir)}).Load(t.Context(), "web", diag.Range{})
+	c, ds, err := chart.NewStore(chart.Options{Stack: source.Tree{FS: os.DirFS(dir)}}).Load(t.Context(), chart.Ref{Chart: "web"})
 	require.NoError(t, err)
 	require.Empty(t, ds)
 	var got []string
@@ -172,7 +177,7 @@ func TestLinksAreRefused(t *testing.T) {
 		require.NoError(t, os.Symlink(target, link))
 		tree, closer, err := source.Open(filepath.Join(dir, "stack"), "stack/")
 		require.NoError(t, err)
-		c, ds, err := chart.NewStore(tree).Load(t.Context(), "web", diag.Range{})
+		c, ds, err := chart.NewStore(chart.Options{Stack: tree}).Load(t.Context(), chart.Ref{Chart: "web"})
 		require.Nil(t, c)
 		require.True(t, err != nil || ds.HasErrors(), target)
 		require.NoError(t, closer.Close())
@@ -184,7 +189,7 @@ func TestDigest(t *testing.T) {
 	t.Parallel()
 	digest := func(files map[string]string) string {
 		files["charts/web/Chart.yaml"] = chartYAML
-		c, ds, err := chart.NewStore(stack(files)).Load(t.Context(), "web", diag.Range{})
+		c, ds, err := chart.NewStore(chart.Options{Stack: stack(files)}).Load(t.Context(), chart.Ref{Chart: "web"})
 		require.NoError(t, err)
 		require.Empty(t, ds)
 		return c.Digest
@@ -201,12 +206,12 @@ func TestChartHasABudget(t *testing.T) {
 	t.Parallel()
 	const most = 5 << 20
 	files := map[string]string{"charts/web/Chart.yaml": chartYAML, "charts/web/big": strings.Repeat("x", most)}
-	c, ds, err := chart.NewStore(stack(files)).Load(t.Context(), "web", diag.Range{})
+	c, ds, err := chart.NewStore(chart.Options{Stack: stack(files)}).Load(t.Context(), chart.Ref{Chart: "web"})
 	require.NoError(t, err)
 	require.Empty(t, ds)
 	require.NotNil(t, c)
 	files["charts/web/big"] += "x"
-	_, ds, err = chart.NewStore(stack(files)).Load(t.Context(), "web", diag.Range{})
+	_, ds, err = chart.NewStore(chart.Options{Stack: stack(files)}).Load(t.Context(), chart.Ref{Chart: "web"})
 	require.NoError(t, err)
 	require.Len(t, ds, 1)
 	require.Equal(t, "builtin:charts/web/big", ds[0].Range.File)
@@ -215,7 +220,7 @@ func TestChartHasABudget(t *testing.T) {
 	for i := range 10_000 {
 		files["charts/web/f/"+string(rune('a'+i%26))+strings.Repeat("x", i/26)] = ""
 	}
-	_, ds, err = chart.NewStore(stack(files)).Load(t.Context(), "web", diag.Range{})
+	_, ds, err = chart.NewStore(chart.Options{Stack: stack(files)}).Load(t.Context(), chart.Ref{Chart: "web"})
 	require.NoError(t, err)
 	require.Len(t, ds, 1)
 	require.Contains(t, ds[0].Detail, "more than 10000 files")
@@ -237,11 +242,11 @@ func (c *counting) Open(name string) (fs.File, error) {
 func TestLoadReadsOnce(t *testing.T) {
 	t.Parallel()
 	fsys := &counting{FS: stack(map[string]string{"charts/web/Chart.yaml": chartYAML}).FS}
-	s := chart.NewStore(source.Tree{FS: fsys})
+	s := chart.NewStore(chart.Options{Stack: source.Tree{FS: fsys}})
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			_, _, err := s.Load(t.Context(), "web", diag.Range{})
+			_, _, err := s.Load(t.Context(), chart.Ref{Chart: "web"})
 			require.NoError(t, err)
 		})
 	}
@@ -261,14 +266,14 @@ func (b broken) Open(name string) (fs.File, error) {
 func TestUnreadableFileIsAnError(t *testing.T) {
 	t.Parallel()
 	fsys := stack(map[string]string{"charts/web/Chart.yaml": chartYAML, "charts/web/values.yaml": ""}).FS
-	_, ds, err := chart.NewStore(source.Tree{FS: broken{fsys}, Prefix: "p/"}).Load(t.Context(), "web", diag.Range{})
+	_, ds, err := chart.NewStore(chart.Options{Stack: source.Tree{FS: broken{fsys}, Prefix: "p/"}}).Load(t.Context(), chart.Ref{Chart: "web"})
 	require.Empty(t, ds)
 	require.ErrorContains(t, err, "loading the chart p/charts/web: ")
 	require.ErrorContains(t, err, "disk on fire")
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, _, err = chart.NewStore(source.Tree{FS: fsys}).Load(ctx, "web", diag.Range{})
+	_, _, err = chart.NewStore(chart.Options{Stack: source.Tree{FS: fsys}}).Load(ctx, chart.Ref{Chart: "web"})
 	require.ErrorIs(t, err, context.Canceled)
 }
 
@@ -291,8 +296,8 @@ func TestPackedSubchartsCount(t *testing.T) {
 	sub := func(name string) []byte { return []byte("apiVersion: v2\nname: " + name + "\nversion: 1.0.0\n") }
 	small := pack(map[string][]byte{"inner/Chart.yaml": sub("inner")})
 	fine := pack(map[string][]byte{"sub/Chart.yaml": sub("sub"), "sub/charts/inner-1.0.0.tgz": small})
-	c, ds, err := chart.NewStore(stack(map[string]string{"charts/web/Chart.yaml": chartYAML, "charts/web/charts/sub-1.0.0.tgz": string(fine)})).
-		Load(t.Context(), "web", diag.Range{})
+	c, ds, err := chart.NewStore(chart.Options{Stack: stack(map[string]string{"charts/web/Chart.yaml": chartYAML, "charts/web/charts/sub-1.0.0.tgz": string(fine)})}).
+		Load(t.Context(), chart.Ref{Chart: "web"})
 	require.NoError(t, err)
 	require.Empty(t, ds)
 	require.NotNil(t, c)
@@ -304,8 +309,8 @@ func TestPackedSubchartsCount(t *testing.T) {
 		nested["sub/charts/inner-"+string(rune('0'+i))+".tgz"] = large
 	}
 	bomb := pack(nested)
-	_, ds, err = chart.NewStore(stack(map[string]string{"charts/web/Chart.yaml": chartYAML, "charts/web/charts/sub-1.0.0.tgz": string(bomb)})).
-		Load(t.Context(), "web", diag.Range{})
+	_, ds, err = chart.NewStore(chart.Options{Stack: stack(map[string]string{"charts/web/Chart.yaml": chartYAML, "charts/web/charts/sub-1.0.0.tgz": string(bomb)})}).
+		Load(t.Context(), chart.Ref{Chart: "web"})
 	require.NoError(t, err)
 	require.Len(t, ds, 1)
 	require.Contains(t, ds[0].Detail, "packed subcharts unpacked")

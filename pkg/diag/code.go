@@ -84,18 +84,44 @@ const (
 	RunlevelUnsupported Code = "runlevel/unsupported"
 	RunlevelNone        Code = "runlevel/none"
 	RunlevelSameName    Code = "runlevel/same-name"
+	RunlevelRepoUnknown Code = "runlevel/unknown-repository"
 	SelectorMalformed   Code = "selector/malformed"
 
 	ChartMissing      Code = "chart/missing"
 	ChartInvalid      Code = "chart/invalid"
 	ChartUnsupported  Code = "chart/unsupported-source"
 	ChartIncompatible Code = "chart/incompatible"
+	ChartBudget       Code = "chart/budget"
+	ChartUnsafe       Code = "chart/unsafe"
+	ChartNotLocked    Code = "chart/not-locked"
+	ChartNotFetched   Code = "chart/not-fetched"
+	ChartLockInvalid  Code = "chart/invalid-lock"
+	ChartDependency   Code = "chart/dependency"
+	ChartRefusedHost  Code = "chart/refused-host"
+	ChartInsecure     Code = "chart/insecure-source"
+	ChartUnauthorized Code = "chart/unauthorized"
+	ChartNoVersion    Code = "chart/no-version"
+	ChartDigest       Code = "chart/digest"
+	ChartTooLarge     Code = "chart/too-large"
+	ChartProvenance   Code = "chart/provenance"
+	ChartIndex        Code = "chart/index"
+	ChartCredentials  Code = "chart/credentials"
 	RenderTemplate    Code = "render/template"
 	RenderNotYAML     Code = "render/not-yaml"
 	RenderNotObject   Code = "render/not-an-object"
 	RenderDuplicate   Code = "render/duplicate-object"
 	RenderUnknownHook Code = "render/unknown-hook"
 	RenderValues      Code = "render/values-schema"
+	RenderImpure      Code = "render/impure"
+
+	ManifestUnknownField   Code = "manifest/unknown-field"
+	ManifestWrongType      Code = "manifest/wrong-type"
+	ManifestMissingField   Code = "manifest/missing-field"
+	ManifestInvalidValue   Code = "manifest/invalid-value"
+	ManifestUnknownKind    Code = "manifest/unknown-kind"
+	ManifestRemovedVersion Code = "manifest/removed-version"
+	ManifestNoSchema       Code = "manifest/no-schema"
+	ManifestOtherVersion   Code = "manifest/other-version"
 )
 
 // summaries holds the fixed words of each code. A reader learns them and skips them, so they name no instance.
@@ -177,18 +203,44 @@ var summaries = map[Code]string{
 	RunlevelUnsupported: "unsupported key in a runlevel",
 	RunlevelNone:        "no runlevels",
 	RunlevelSameName:    "runlevels of the same name",
+	RunlevelRepoUnknown: "unknown repository of charts",
 	SelectorMalformed:   "malformed selector",
 
 	ChartMissing:      "chart not found",
 	ChartInvalid:      "invalid chart",
 	ChartUnsupported:  "unsupported chart source",
 	ChartIncompatible: "chart does not fit the cluster",
+	ChartBudget:       "chart over its budget",
+	ChartUnsafe:       "chart with what no chart may have",
+	ChartNotLocked:    "chart is not locked",
+	ChartNotFetched:   "chart is not here",
+	ChartLockInvalid:  "invalid charts.lock",
+	ChartDependency:   "dependency of a chart not found",
+	ChartRefusedHost:  "host not allowed",
+	ChartInsecure:     "chart source without encryption",
+	ChartUnauthorized: "credentials missing or not accepted",
+	ChartNoVersion:    "no such version of the chart",
+	ChartDigest:       "chart is not the one expected",
+	ChartTooLarge:     "download over its budget",
+	ChartProvenance:   "chart without valid provenance",
+	ChartIndex:        "invalid index of a repository",
+	ChartCredentials:  "unusable credential file",
 	RenderTemplate:    "chart template failed",
 	RenderNotYAML:     "rendered text is not YAML",
 	RenderNotObject:   "rendered text is no Kubernetes object",
 	RenderDuplicate:   "object rendered twice",
 	RenderUnknownHook: "unknown kind of hook",
 	RenderValues:      "values do not fit the chart's schema",
+	RenderImpure:      "something else at every render",
+
+	ManifestUnknownField:   "unknown field in a manifest",
+	ManifestWrongType:      "wrong type in a manifest",
+	ManifestMissingField:   "missing field in a manifest",
+	ManifestInvalidValue:   "invalid value in a manifest",
+	ManifestUnknownKind:    "unknown kind of object",
+	ManifestRemovedVersion: "removed version of an API",
+	ManifestNoSchema:       "kind without a schema",
+	ManifestOtherVersion:   "no schemas of this Kubernetes",
 }
 
 // Summary returns the fixed words of the code.

@@ -24,6 +24,24 @@ type Release struct {
 	CRDs []Object
 	// Notes is the rendered NOTES.txt.
 	Notes string
+	// Impure are the calls in the chart's templates whose result is no function of chart, values, release and capabilities, by
+	// template, line and function, each place once.
+	Impure []ImpureCall
+}
+
+// ImpureCall is a place in a chart where a template calls a function that takes chance, the clock, the time zone of the
+// machine, the cluster or the network.
+type ImpureCall struct {
+	// Function is the name of the function.
+	Function string
+	// Template is the template that calls it, as Helm names it: CHART/templates/FILE. A call in a text given to tpl is one of
+	// the template that called tpl.
+	Template string
+	// Line is the line of the call, from 1; 0 where it is not known.
+	Line int
+	// Unordered says that the function lists a map in an order that differs from run to run with Helm, and not with otomi,
+	// which sorts it: the release is a function of its inputs nonetheless.
+	Unordered bool
 }
 
 // Key is NAMESPACE/NAME, which identifies a release in a cluster.

@@ -141,7 +141,7 @@ func (p *Platform) derive(ctx context.Context, root *value.Node) (layer.Layer, d
 		"StateValues": values,
 		"Environment": map[string]any{"Name": "default", "KubeContext": "", "Values": values},
 		"Namespace":   "",
-	}, template.Options{File: p.derived.file})
+	}, template.Options{File: p.derived.file, Allow: p.allow.templates()})
 	l := layer.Layer{Name: layer.Derived}
 	if diags.HasErrors() {
 		return l, diags

@@ -23,6 +23,7 @@ import (
 	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/layer"
 	"github.com/redkubes/otomi/pkg/merge"
+	"github.com/redkubes/otomi/pkg/openapi"
 	"github.com/redkubes/otomi/pkg/render"
 	"github.com/redkubes/otomi/pkg/runlevel"
 	"github.com/redkubes/otomi/pkg/schema"
@@ -52,6 +53,14 @@ type Options struct {
 	Version string
 	// Flags are the values of the command line: those of every cluster that the platform compiles.
 	Flags ValueFlags
+	// Allow is what the user allowed the run.
+	Allow Permissions
+	// Remote says how charts are fetched from the hosts that Allow has.
+	Remote RemoteOptions
+	// Cache says where the run keeps what it can make again.
+	Cache CacheOptions
+	// Kubernetes are the schemas that manifests are checked against, as package kubernetes lays them out; nil for who checks none.
+	Kubernetes fs.FS
 }
 
 // Platform is a values repository with its stack: what every verb starts from.
@@ -63,26 +72,50 @@ type Platform struct {
 	files      []runlevel.File
 	// noFiles tells that there are none, for verbs that need one.
 	noFiles  diag.Diagnostics
-	charts   *chart.Store
 	renderer *render.Renderer
+	caches   caches
+	// build is that of CacheOptions.
+	build string
+	// cacheErr is why a cache could not be opened.
+	cacheErr error
 	closers  []io.Closer
 
 	// dir is the directory that shown names are seen from.
 	dir string
+	// root is the directory of the values repository, tree its files; beside is where the files that runlevels name are.
+	root, beside string
+	tree         source.Tree
+	// allow is what the user allowed, remote how charts are fetched.
+	allow  Permissions
+	remote RemoteOptions
+	// shelf is where charts come from, made at the first use.
+	shelved sync.Once
+	shelf   shelf
 	// flags are the layers of the command line, weakest first.
 	flags []layer.Layer
 	// derived is the stack's template of computed values, or nil.
 	derived *derivation
+	// kubernetes reads the schemas of Options once they are asked for.
+	kubernetes func() (*openapi.Library, error)
 
-	// sources are read and written under mu: clusters may be compiled side by side.
+	// What follows is read and written under mu: clusters may be compiled side by side.
 	mu      sync.Mutex
 	sources diag.Sources
+	// repositories are those of all runlevels that were evaluated; loose are the stores that no lock binds.
+	repositories []chart.Repository
+	loose        []*chart.Store
 }
 
 // Open finds and reads the values repository, its stack and the stack's schema. The diagnostics tell of mistakes in any
 // of them; with errors among them the platform is nil.
 func Open(ctx context.Context, o Options) (_ *Platform, diags diag.Diagnostics, err error) {
-	p := &Platform{renderer: render.New(), sources: diag.Sources{}, dir: o.Dir}
+	p := &Platform{sources: diag.Sources{}, dir: o.Dir, build: o.Cache.Build, allow: o.Allow, remote: o.Remote}
+	p.kubernetes = sync.OnceValues(func() (*openapi.Library, error) { return openapi.NewLibrary(o.Kubernetes) })
+	p.caches, p.cacheErr = openCaches(o.Cache.Dir)
+	if o.Cache.Anew {
+		p.caches.render = nil
+	}
+	p.renderer = p.caches.renderer(o.Cache.Build)
 	defer func() {
 		if err != nil || diags.HasErrors() {
 			err = errors.Join(err, p.Close())
@@ -98,6 +131,7 @@ func Open(ctx context.Context, o Options) (_ *Platform, diags diag.Diagnostics, 
 		return nil, nil, err
 	}
 	p.closers = append(p.closers, closer)
+	p.root, p.beside, p.tree = root, root, tree
 	repository, diags, err := layer.OpenRepository(tree)
 	if err != nil || diags.HasErrors() {
 		if repository != nil {
@@ -115,6 +149,9 @@ func Open(ctx context.Context, o Options) (_ *Platform, diags diag.Diagnostics, 
 		return p, append(diags, more...), err
 	}
 	p.stack = stack
+	if name, _ := repository.Stack(); name != builtinStack {
+		p.beside = filepath.Join(stackDir(root, name), runlevelDir)
+	}
 	p.closers = append(p.closers, closer)
 	more, err = p.readStack(o.Schema)
 	diags = append(diags, more...)
@@ -128,7 +165,7 @@ func Open(ctx context.Context, o Options) (_ *Platform, diags diag.Diagnostics, 
 // openStack opens the stack that a values repository in the directory root names. The caller closes it.
 func openStack(o Options, root string, repository *layer.Repository) (source.Tree, io.Closer, diag.Diagnostics, error) {
 	name, at := repository.Stack()
-	if name == "builtin" {
+	if name == builtinStack {
 		return o.Builtin, io.NopCloser(nil), nil, nil
 	}
 	if strings.Contains(name, "://") {
@@ -137,10 +174,7 @@ func openStack(o Options, root string, repository *layer.Repository) (source.Tre
 			Detail: "a stack from git is for a later version of otomi. Name a directory, or `builtin`.",
 		}}, nil
 	}
-	dir := name
-	if !filepath.IsAbs(dir) {
-		dir = filepath.Join(root, name)
-	}
+	dir := stackDir(root, name)
 	stack, closer, err := source.Open(dir, shownPrefix(o.Dir, dir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return source.Tree{}, nil, diag.Diagnostics{{
@@ -149,6 +183,17 @@ func openStack(o Options, root string, repository *layer.Repository) (source.Tre
 		}}, nil
 	}
 	return stack, closer, nil, err
+}
+
+// builtinStack is the name of the stack that the binary carries.
+const builtinStack = "builtin"
+
+// stackDir is the directory of a stack that the values repository in root names.
+func stackDir(root, name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(root, name)
 }
 
 // readStack compiles the schema, the stack's unless another is named, and lists the runlevels and charts.
@@ -175,7 +220,6 @@ func (p *Platform) readStack(other string) (diag.Diagnostics, error) {
 	if i := slices.IndexFunc(more, none); i >= 0 {
 		p.noFiles, more = more[i:i+1], slices.DeleteFunc(slices.Clone(more), none)
 	}
-	p.charts = chart.NewStore(p.stack)
 	diags = append(diags, more...)
 	if err != nil {
 		return diags, err
@@ -212,6 +256,7 @@ func (p *Platform) Sources() diag.Sources {
 		maps.Copy(all, p.schema.Sources())
 	}
 	maps.Copy(all, p.renderer.Sources())
+	maps.Copy(all, p.chartSources())
 	for _, f := range p.files {
 		all[f.Display] = f.Text
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/redkubes/otomi/pkg/manifest"
 	"github.com/redkubes/otomi/pkg/render"
 	"github.com/redkubes/otomi/pkg/runlevel"
+	"github.com/redkubes/otomi/pkg/value"
 )
 
 // Cluster is a target of the registry.
@@ -62,8 +63,9 @@ func (p *Platform) Evaluate(ctx context.Context, values Values, selectors []stri
 	if len(p.noFiles) > 0 {
 		return Stage{Values: values}, append(diags, p.noFiles...)
 	}
-	evaluated, more := runlevel.Evaluate(ctx, p.files, values.Root.PlainMap(), runlevel.Options{})
+	evaluated, more := runlevel.Evaluate(ctx, p.files, values.Root.PlainMap(), runlevel.Options{IsDir: p.isDir, Allow: p.allow.templates()})
 	p.addSources(evaluated.Sources)
+	p.addRepositories(evaluated.Repositories)
 	diags = append(diags, more...)
 	if diags.HasErrors() {
 		return Stage{}, diags
@@ -71,30 +73,73 @@ func (p *Platform) Evaluate(ctx context.Context, values Values, selectors []stri
 	return Stage{Values: values, Levels: runlevel.Select(evaluated.Levels, selector), Partial: !selector.IsZero()}, diags
 }
 
-// Render renders every installed release of a stage as its first install, without a cluster, in the order they are
-// applied.
-func (p *Platform) Render(ctx context.Context, stage Stage, o Capabilities) ([]manifest.Release, diag.Diagnostics, error) {
+// capabilities are what charts see where no cluster is asked.
+func (s Stage) capabilities(o Capabilities) render.Capabilities {
 	caps := render.Capabilities{KubeVersion: o.KubeVersion, APIVersions: render.BuiltIn()}
 	if caps.KubeVersion == "" {
-		caps.KubeVersion = stage.Values.Cluster.K8sVersion
+		caps.KubeVersion = s.Values.Cluster.K8sVersion
 	}
 	caps.APIVersions = append(caps.APIVersions, o.APIVersions...)
+	return caps
+}
+
+// Rendered is a rendered release of a stage, with the state file it came from.
+type Rendered struct {
+	manifest.Release
+	// File is the state file as it is shown.
+	File string
+
+	chart *chart.Chart
+}
+
+// Render renders every installed release of a stage as its first install, without a cluster, and hands them to take one
+// after the other in the order they are applied. Few are in memory at any time, however many there are. After the first error
+// among the diagnostics take is not called any more, and the others are rendered for theirs; some may have been taken
+// before. The error is that of take, or a Kubernetes version or chart that can't be read.
+func (p *Platform) Render(ctx context.Context, stage Stage, o Capabilities, take func(Rendered) error) (diag.Diagnostics, error) {
+	return p.render(ctx, stage, o, nil, take)
+}
+
+// render is Render with a look at each release before it is handed on. Begin is called once the capabilities are fixed, or
+// is nil; the errors among what its inspect finds are as those of rendering.
+func (p *Platform) render(
+	ctx context.Context, stage Stage, o Capabilities, begin func(*renderSet) (inspect, diag.Diagnostics, error), take func(Rendered) error,
+) (diag.Diagnostics, error) {
+	caps := stage.capabilities(o)
 	set, diags, err := p.newRenderSet(ctx, stage)
 	if err != nil || diags.HasErrors() {
-		return nil, diags, err
+		return diags, err
 	}
+	set.room = settledBytes
 	more, err := set.settle(ctx, caps)
 	diags = append(diags, more...)
 	if err != nil || diags.HasErrors() {
-		return nil, diags, err
+		return diags, err
 	}
-	releases, more, err := set.all(ctx)
-	return releases, append(diags, more...), err
+	files := map[string]string{}
+	for _, level := range stage.Levels {
+		for _, r := range level.Releases {
+			files[r.Key()] = level.File
+		}
+	}
+	var look inspect
+	if begin != nil {
+		look, more, err = begin(set)
+		diags = append(diags, more...)
+		if err != nil || diags.HasErrors() {
+			return diags, err
+		}
+	}
+	more, err = set.stream(ctx, look, func(r manifest.Release) error {
+		return take(Rendered{Release: r, File: files[r.Key()], chart: set.charts[r.Key()]})
+	})
+	return append(diags, more...), err
 }
 
 // renderSet renders the releases of one stage with the same capabilities throughout, each revision once.
 type renderSet struct {
 	platform *Platform
+	values   Values
 	releases []runlevel.Release
 	charts   map[string]*chart.Chart
 	caps     render.Capabilities
@@ -103,7 +148,15 @@ type renderSet struct {
 	done map[renderKey]rendered
 	// last is the newest rendering of each release.
 	last map[string]manifest.Release
+	// definitions are the custom resource definitions that the releases carry or render, once the capabilities are fixed.
+	definitions []manifest.Object
+	// room is how many bytes of rendered text are kept in done; negative means all.
+	room int
 }
+
+// settledBytes is how much of the text that is rendered to learn the capabilities is kept for the rendering proper. An
+// object takes some ten times its text.
+const settledBytes = 4 << 20
 
 type renderKey struct {
 	release  string
@@ -118,15 +171,18 @@ type rendered struct {
 
 // newRenderSet loads the charts of the installed releases.
 func (p *Platform) newRenderSet(ctx context.Context, stage Stage) (*renderSet, diag.Diagnostics, error) {
-	set := &renderSet{platform: p, charts: map[string]*chart.Chart{}, last: map[string]manifest.Release{}}
+	set := &renderSet{platform: p, values: stage.Values, charts: map[string]*chart.Chart{}, last: map[string]manifest.Release{}, room: -1}
 	for _, release := range stage.releases() {
 		if release.Installed {
 			set.releases = append(set.releases, release)
 		}
 	}
-	var diags diag.Diagnostics
+	store, diags, err := p.charts()
+	if err != nil || diags.HasErrors() {
+		return nil, diags, err
+	}
 	for _, release := range set.releases {
-		loaded, more, err := p.charts.Load(ctx, release.Chart, release.ChartRange)
+		loaded, more, err := store.Load(ctx, p.reference(release))
 		if err != nil {
 			return nil, diags, err
 		}
@@ -141,24 +197,46 @@ func (p *Platform) newRenderSet(ctx context.Context, stage Stage) (*renderSet, d
 // appear only because of others are found by asking again, until there is no new one.
 func (s *renderSet) settle(ctx context.Context, caps render.Capabilities) (diag.Diagnostics, error) {
 	var carriers []runlevel.Release
+	carries := map[*chart.Chart]bool{}
 	for _, r := range s.releases {
-		if mentionsDefinitions(s.charts[r.Key()], r.Values) {
+		c := s.charts[r.Key()]
+		if _, known := carries[c]; !known {
+			carries[c] = mentionsDefinitions(c)
+		}
+		if carries[c] || mentions(r.Values, definition) {
 			carriers = append(carriers, r)
 		}
 	}
 	for {
-		s.caps, s.done = caps, map[renderKey]rendered{}
-		releases, diags, err := s.first(ctx, carriers)
-		if err != nil || diags.HasErrors() {
-			return diags, err
-		}
+		s.caps, s.done, s.definitions = caps, map[renderKey]rendered{}, nil
+		var diags diag.Diagnostics
 		var added []string
-		for _, r := range releases {
-			for _, version := range render.APIVersions(slices.Concat(r.CRDs, r.Objects)) {
+		room := s.room
+		err := inOrder(ctx, len(carriers), func(ctx context.Context, i int) (rendered, error) {
+			return s.again(ctx, first(carriers[i]), carriers[i])
+		}, func(i int, r rendered) error {
+			diags = append(diags, r.diags...)
+			all := slices.Concat(r.release.CRDs, r.release.Objects)
+			for _, o := range all {
+				// Releases of one chart have the same ones: one is held of them.
+				same := func(known manifest.Object) bool { return known.ID == o.ID && known.Text == o.Text }
+				if o.Kind == definition && !slices.ContainsFunc(s.definitions, same) {
+					s.definitions = append(s.definitions, o)
+				}
+			}
+			for _, version := range render.APIVersions(all) {
 				if !slices.Contains(caps.APIVersions, version) {
 					added = append(added, version)
 				}
 			}
+			if size := len(r.release.Text); s.room < 0 || size <= room {
+				room -= size
+				s.remember(first(carriers[i]), r)
+			}
+			return nil
+		})
+		if err != nil || diags.HasErrors() {
+			return diags, err
 		}
 		if len(added) == 0 {
 			return nil, nil
@@ -167,37 +245,50 @@ func (s *renderSet) settle(ctx context.Context, caps render.Capabilities) (diag.
 	}
 }
 
-// all renders every release as its first install, in the order they are applied.
-func (s *renderSet) all(ctx context.Context) ([]manifest.Release, diag.Diagnostics, error) {
-	releases, diags, err := s.first(ctx, s.releases)
-	if err != nil || diags.HasErrors() {
-		return releases, diags, err
-	}
-	return releases, append(diags, render.Duplicates(releases)...), nil
-}
+// inspect looks at a rendered release, in the order they are applied.
+type inspect func(ctx context.Context, release runlevel.Release, rendered manifest.Release) (diag.Diagnostics, error)
 
-// first renders the given releases as first installs, side by side.
-func (s *renderSet) first(ctx context.Context, releases []runlevel.Release) ([]manifest.Release, diag.Diagnostics, error) {
-	out := make([]manifest.Release, len(releases))
-	found := make([]diag.Diagnostics, len(releases))
-	err := each(ctx, len(releases), func(ctx context.Context, i int) error {
-		var err error
-		out[i], found[i], err = s.render(ctx, releases[i], 1, false)
-		return err
-	})
-	return out, slices.Concat(found...), err
-}
-
-// mentionsDefinitions reports whether a release may make custom resource definitions: its chart or its values speak of
-// them. The others need not be rendered to learn which API versions a run brings along.
-func mentionsDefinitions(c *chart.Chart, values any) bool {
-	const kind = "CustomResourceDefinition"
-	for _, f := range c.Files {
-		if bytes.Contains(f.Data, []byte(kind)) {
-			return true
+// stream renders every release as its first install and hands them on, in the order they are applied, after a look where one
+// is given.
+func (s *renderSet) stream(ctx context.Context, look inspect, take func(manifest.Release) error) (diag.Diagnostics, error) {
+	var diags diag.Diagnostics
+	var wanted render.Wanted
+	failed := false
+	err := inOrder(ctx, len(s.releases), func(ctx context.Context, i int) (rendered, error) {
+		key := first(s.releases[i])
+		if known, ok := s.forget(key); ok {
+			return known, nil
 		}
+		return s.again(ctx, key, s.releases[i])
+	}, func(i int, r rendered) error {
+		diags = append(diags, r.diags...)
+		if look != nil && !r.diags.HasErrors() {
+			found, err := look(ctx, s.releases[i], r.release)
+			if err != nil {
+				return err
+			}
+			diags = append(diags, found...)
+			failed = failed || found.HasErrors()
+		}
+		if failed = failed || r.diags.HasErrors(); failed {
+			return nil
+		}
+		wanted.Add(r.release)
+		return take(r.release)
+	})
+	if err != nil || failed {
+		return diags, err
 	}
-	return mentions(values, kind)
+	return append(diags, wanted.Duplicates()...), nil
+}
+
+// definition is the kind of a custom resource definition.
+const definition = "CustomResourceDefinition"
+
+// mentionsDefinitions reports whether a chart speaks of custom resource definitions. A release whose chart and values do not
+// need not be rendered to learn which API versions a run brings along.
+func mentionsDefinitions(c *chart.Chart) bool {
+	return slices.ContainsFunc(c.Files, func(f chart.File) bool { return bytes.Contains(f.Data, []byte(definition)) })
 }
 
 func mentions(values any, word string) bool {
@@ -236,15 +327,39 @@ func (s *renderSet) render(ctx context.Context, release runlevel.Release, revisi
 	if ok {
 		return known.release, known.diags, nil
 	}
-	out, diags, err := s.platform.renderer.Render(ctx, render.Request{
-		Release: release, Chart: s.charts[release.Key()], Revision: revision, Upgrade: upgrade,
-	}, s.caps)
+	r, err := s.again(ctx, key, release)
 	if err != nil {
-		return out, diags, err
+		return r.release, r.diags, err
 	}
+	s.remember(key, r)
+	return r.release, r.diags, nil
+}
+
+// again renders one release, whether it was rendered before or not.
+func (s *renderSet) again(ctx context.Context, key renderKey, release runlevel.Release) (rendered, error) {
+	out, diags, err := s.platform.renderer.Render(ctx, render.Request{
+		Release: release, Chart: s.charts[key.release], Revision: key.revision, Upgrade: key.upgrade,
+		Origin: func(path value.Path) (diag.Range, bool) { return s.origin(ctx, release, path) },
+	}, s.caps)
+	return rendered{release: out, diags: diags}, err
+}
+
+// first is the key of a release's first install.
+func first(r runlevel.Release) renderKey { return renderKey{release: r.Key(), revision: 1} }
+
+func (s *renderSet) remember(key renderKey, r rendered) {
 	s.mu.Lock()
-	s.done[key] = rendered{release: out, diags: diags}
-	s.last[key.release] = out
-	s.mu.Unlock()
-	return out, diags, nil
+	defer s.mu.Unlock()
+	s.done[key] = r
+	s.last[key.release] = r.release
+}
+
+// forget returns what is remembered under a key, for the last time.
+func (s *renderSet) forget(key renderKey) (rendered, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, ok := s.done[key]
+	delete(s.done, key)
+	delete(s.last, key.release)
+	return r, ok
 }

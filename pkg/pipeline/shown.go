@@ -23,8 +23,16 @@ func (p *Platform) Shown(ds diag.Diagnostics) diag.Sources {
 		layers[l.Name] = all[l.Name]
 	}
 	shown := diag.Sources{}
+	var names []string
 	for _, d := range ds {
-		name := d.Range.File
+		names = append(names, d.Range.File)
+		for _, n := range d.Notes {
+			if strings.Contains(n.Range.File, "(rendered for ") {
+				names = append(names, n.Range.File)
+			}
+		}
+	}
+	for _, name := range names {
 		text, known := all[name]
 		if _, done := shown[name]; done || !known || strings.HasPrefix(path.Base(name), "secrets.") {
 			continue

@@ -92,8 +92,14 @@ type Progress struct {
 type ValidateOptions struct {
 	// Emit is called after each cluster, in one goroutine at a time; nil is nobody.
 	Emit func(Progress)
+	// Manifests, if there are any, say what charts see: then the releases of each cluster whose values are valid are rendered,
+	// and what they render is checked too.
+	Manifests *Capabilities
 	// Sequential validates one cluster after the other.
 	Sequential bool
+	// NoCharts has Lint look at values alone: where another schema than the stack's is asked, they need not be what the stack's
+	// runlevels take.
+	NoCharts bool
 }
 
 // Report is what a run over clusters found.
@@ -140,6 +146,13 @@ func (p *Platform) validateAll(
 			values, diags, err := p.Validate(ctx, c)
 			if err != nil {
 				return err
+			}
+			if o.Manifests != nil && !diags.HasErrors() && values.Root != nil {
+				more, err := p.CheckManifests(ctx, values, *o.Manifests)
+				if err != nil {
+					return err
+				}
+				diags = append(diags, more...)
 			}
 			var texts []string
 			if len(diags) > 0 {

@@ -11,7 +11,6 @@ import (
 	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/manifest"
 	"helm.sh/helm/v3/pkg/release"
-	"helm.sh/helm/v3/pkg/releaseutil"
 )
 
 // document is one document of what a template rendered.
@@ -45,9 +44,9 @@ func (j *job) documents() []document {
 				j.notObject(name, t, problem)
 				continue
 			}
-			d := document{source: name, text: t, data: data, kind: scalarText(data["kind"])}
-			metadata, _ := data["metadata"].(map[string]any)
-			d.annotations, _ = metadata["annotations"].(map[string]any)
+			d := document{source: name, text: t, data: data, kind: scalarText(field(data, "kind"))}
+			metadata, _ := field(data, "metadata").(map[string]any)
+			d.annotations, _ = field(metadata, "annotations").(map[string]any)
 			if hook, ok := d.annotations[release.HookAnnotation]; ok {
 				d.hook, d.isHook = scalarText(hook), true
 			}
@@ -64,18 +63,40 @@ func (j *job) documents() []document {
 	return out
 }
 
-// split returns the documents of a text as Helm splits it, in its order.
-func split(text string) []string {
-	documents := releaseutil.SplitManifests(text)
-	keys := slices.Collect(maps.Keys(documents))
-	slices.SortFunc(keys, func(a, b string) int {
-		return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b))
-	})
-	out := make([]string, len(keys))
-	for i, k := range keys {
-		out[i] = documents[k]
+// field is what Helm reads as a field of a document, with encoding/json: the key that is the field's name in any case, and of
+// several the last in the order of bytes that is not null. A cluster knows the one in lower case alone.
+func field(m map[string]any, name string) any {
+	var out any
+	last := ""
+	for key, v := range m {
+		if v != nil && key >= last && strings.EqualFold(key, name) {
+			out, last = v, key
+		}
 	}
 	return out
+}
+
+// split returns the documents of a text as Helm splits it (releaseutil.SplitManifests), which does it with a regular expression:
+// (?:^|\s*\n)---\s*
+func split(text string) []string {
+	const space = "\t\n\f\r "
+	text = strings.TrimSpace(text)
+	var out []string
+	for first := true; ; first = false {
+		document, rest, found := text, "", false
+		if first && strings.HasPrefix(text, "---") {
+			document, rest, found = "", text[len("---"):], true
+		} else if i := strings.Index(text, "\n---"); i >= 0 {
+			document, rest, found = strings.TrimRight(text[:i], space), text[i+len("\n---"):], true
+		}
+		if document != "" {
+			out = append(out, strings.TrimSpace(document))
+		}
+		if !found {
+			return out
+		}
+		text = strings.TrimLeft(rest, space)
+	}
 }
 
 // hookEvents are the words of the annotation that Helm knows (releaseutil, events).
@@ -94,9 +115,12 @@ func (j *job) hook(d document) (manifest.Hook, bool) {
 		word = strings.ToLower(strings.TrimSpace(word))
 		event, ok := hookEvents[word]
 		if !ok {
-			w := j.report(diag.RenderUnknownHook, j.rendered(d.source, d.text), "the object is a hook of %q, which Helm does not know, and is left "+
+			at := j.rendered(d.source, d.text)
+			at.Start.Line += line(d.text, release.HookAnnotation)
+			w := j.report(diag.RenderUnknownHook, at, "the object is a hook of %q, which Helm does not know, and is left "+
 				"out, as Helm leaves it out. Correct the annotation %s, or drop the object.", word, release.HookAnnotation)
 			w.Severity = diag.Warning
+			w.Notes = j.from(d.source, at)
 			w.Secret = secretKind.MatchString(d.text)
 			return manifest.Hook{}, false
 		}

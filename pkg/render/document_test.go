@@ -17,6 +17,7 @@ func FuzzDocuments(f *testing.F) {
 	f.Add("metadata: {annotations: {helm.sh/hook: null}}", "a: [")
 	f.Add("metadata: {name: [1]}", "- a")
 	f.Add("items: [1]", "kind: true")
+	f.Add("kInd: 3\nmetadata:", "lind: nulk\nmetadata:") // Helm takes a key in any case for the kind
 	f.Fuzz(func(t *testing.T, a, b string) {
 		files := map[string]string{"web/templates/a.yaml": a, "web/templates/b.yaml": b, "web/templates/_c.yaml": a}
 		hooks, manifests, err := releaseutil.SortManifests(files, nil, releaseutil.InstallOrder)

@@ -1,28 +1,43 @@
 package render
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"regexp"
-	"slices"
 	"strings"
 	texttemplate "text/template"
 	"time"
 
+	"github.com/redkubes/otomi/pkg/manifest"
 	"github.com/redkubes/otomi/pkg/template"
 	helmchart "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chartutil"
 )
 
 // The engine is Helm's (Helm 3.22, pkg/engine: render and what it calls), to the words of its errors, but within bounds of
-// time, output, memory and depth, which Helm's has no place for. TestParity compares them.
+// time, output, memory and depth, which Helm's has no place for, and without parsing anything twice. TestEngineIsHelms and
+// FuzzParity compare them. An engine carries out one program, for one release at a time.
 type engine struct {
-	bounds *template.Bounds
+	program *program
+	bounds  *template.Bounds
+	// set are the templates of the program, with the functions of this engine.
+	set *texttemplate.Template
 	// included counts how deep each template includes itself.
 	included map[string]int
+	// root is what include and tpl see in the templates of the set.
+	root *binding
+	// clock tells the time of this release.
+	clock func() time.Time
+	// site is the last action that Mark told of, and impure what was noted.
+	site   site
+	impure map[manifest.ImpureCall]bool
+	// nested is how deep include and tpl are in each other.
+	nested int
+	// trace is what a traced file told, or nil.
+	trace *Trace
 }
 
 // The bounds of one release's templates. A record could hold a small part of the output only.
@@ -36,62 +51,80 @@ const (
 	maxTime = time.Minute
 )
 
-// renderTemplates renders the templates of a chart and its subcharts, by Helm's names of them. The error is Helm's, or one
-// that template.OverBudget knows.
-func renderTemplates(ctx context.Context, c *helmchart.Chart, values chartutil.Values) (rendered map[string]string, err error) {
+// rendering is what the templates of a release rendered.
+type rendering struct {
+	// files are the texts by Helm's names of the templates.
+	files  map[string]string
+	impure []manifest.ImpureCall
+}
+
+// renderTemplates renders the templates of a chart and its subcharts. Programs are those of the chart. The error is Helm's, or
+// one that template.OverBudget knows.
+func renderTemplates(ctx context.Context, p *programs, c *helmchart.Chart, values chartutil.Values, clock func() time.Time) (rendering, error) {
+	var charts []scoped
+	collect(c, &charts, values)
+	compiled, err := p.compile(charts)
+	if err != nil {
+		return rendering{}, err
+	}
+	e, err := compiled.engine()
+	if err != nil {
+		return rendering{}, err
+	}
+	out, err := e.run(ctx, charts, clock)
+	if err == nil {
+		compiled.done(e)
+	}
+	return out, err
+}
+
+// run carries out the program. The engine is of no use any more where it fails.
+func (e *engine) run(ctx context.Context, charts []scoped, clock func() time.Time) (out rendering, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			rendered, err = nil, fmt.Errorf("rendering template failed: %v", r)
+			out, err = rendering{}, fmt.Errorf("rendering template failed: %v", r)
 		}
 	}()
-	e := &engine{bounds: template.NewBounds(ctx, maxOutput, maxDepth), included: map[string]int{}}
-	all := map[string]scoped{}
-	collect(c, all, values)
-	// Helm's order: templates deep in the tree are defined first, so that those of a parent win.
-	names := make([]string, 0, len(all))
-	for name := range all {
-		names = append(names, name)
-	}
-	slices.SortFunc(names, func(a, b string) int {
-		if n := strings.Count(b, "/") - strings.Count(a, "/"); n != 0 {
-			return n
-		}
-		return strings.Compare(b, a)
-	})
-	t := texttemplate.New("gotpl").Option("missingkey=zero").Funcs(e.functions())
-	e.bind(t)
-	for _, name := range names {
-		if _, err := e.bounds.Parse(t.New(name), all[name].text); err != nil {
-			if _, over := template.OverBudget(err); over {
-				return nil, err
-			}
-			return nil, parseErrorOf(name, err)
-		}
-	}
-	rendered = make(map[string]string, len(names))
-	for _, name := range names {
-		if strings.HasPrefix(path.Base(name), "_") {
+	e.bounds.Reset(ctx)
+	e.clock = clock
+	clear(e.included)
+	clear(e.impure)
+	e.site, e.root.text, e.nested = site{}, nil, 0
+	out = rendering{files: make(map[string]string, len(e.program.files))}
+	var text bytes.Buffer
+	for i, f := range e.program.files {
+		if f.partial {
 			continue
 		}
-		data := all[name].data
-		data["Template"] = chartutil.Values{"Name": name, "BasePath": all[name].basePath}
-		var text strings.Builder
-		if err := t.ExecuteTemplate(e.bounds.Writer(&text), name, data); err != nil {
-			return nil, executionErrorOf(name, err)
+		data := charts[f.chart].data
+		data["Template"] = chartutil.Values{"Name": f.name, "BasePath": f.basePath}
+		text.Reset()
+		last := e.trace != nil && i == len(e.program.files)-1
+		if last {
+			e.trace.length = text.Len
 		}
-		rendered[name] = withoutNoValue(text.String())
+		if err := e.set.ExecuteTemplate(e.bounds.Writer(&text), f.name, data); err != nil {
+			return rendering{}, executionErrorOf(f.name, err)
+		}
+		out.files[f.name] = withoutNoValue(text.String())
+		if last {
+			e.trace.text = text.Bytes()
+		}
 	}
-	return rendered, nil
+	out.impure = e.noted()
+	return out, nil
 }
 
-// scoped is a template with what it sees.
+// scoped is a chart with what its templates see.
 type scoped struct {
-	text, basePath string
-	data           chartutil.Values
+	chart *helmchart.Chart
+	// path is Helm's name of the chart: that of its parent's, and its own.
+	path string
+	data chartutil.Values
 }
 
-// collect adds the templates of c and its subcharts, and returns what those of c see.
-func collect(c *helmchart.Chart, all map[string]scoped, parent chartutil.Values) map[string]any {
+// collect adds c and its subcharts, and returns what the templates of c see.
+func collect(c *helmchart.Chart, all *[]scoped, parent chartutil.Values) map[string]any {
 	subcharts := map[string]any{}
 	metadata := struct {
 		helmchart.Metadata
@@ -113,49 +146,88 @@ func collect(c *helmchart.Chart, all map[string]scoped, parent chartutil.Values)
 	for _, child := range c.Dependencies() {
 		subcharts[child.Name()] = collect(child, all, data)
 	}
-	library := strings.EqualFold(c.Metadata.Type, "library")
-	for _, t := range c.Templates {
-		if t == nil || library && !strings.HasPrefix(path.Base(t.Name), "_") {
-			continue
-		}
-		all[path.Join(c.ChartFullPath(), t.Name)] = scoped{
-			text: string(t.Data), basePath: path.Join(c.ChartFullPath(), "templates"), data: data,
-		}
-	}
+	*all = append(*all, scoped{chart: c, path: c.ChartFullPath(), data: data})
 	return data
 }
 
-// bind gives t the functions that carry out templates themselves: they see the templates that t defines.
-func (e *engine) bind(t *texttemplate.Template) {
-	t.Funcs(texttemplate.FuncMap{
-		"include": func(name string, data any) (string, error) {
-			if e.included[name] > maxIncludes {
-				return "", fmt.Errorf("rendering template has a nested reference name: %s: unable to execute template", name)
-			}
-			e.included[name]++
-			defer func() { e.included[name]-- }()
-			return e.bounds.Nested(func(w io.Writer) error { return t.ExecuteTemplate(w, name, data) })
-		},
-		"tpl": func(text string, data any) (string, error) {
-			out, err := e.bounds.Nested(func(w io.Writer) error {
-				inner, err := t.Clone()
-				if err != nil {
-					return fmt.Errorf("cannot clone template: %w", err)
-				}
-				// A clone forgets its options (golang/go#43022).
-				inner.Option("missingkey=zero")
-				e.bind(inner)
-				if inner, err = e.bounds.Parse(inner.New(t.Name()), text); err != nil {
-					return fmt.Errorf("cannot parse template %q: %w", text, err)
-				}
-				if err := inner.Execute(w, data); err != nil {
-					return fmt.Errorf("error during tpl function execution for %q: %w", text, err)
-				}
-				return nil
-			})
-			return withoutNoValue(out), err
-		},
+// binding is what include and tpl see in the templates of one set.
+type binding struct {
+	e *engine
+	t *texttemplate.Template
+	// text is what the innermost tpl carries out in the set, or nil. By its own name it is a template like the others, though
+	// it is none of the set.
+	text *texttemplate.Template
+}
+
+func (b *binding) functions() texttemplate.FuncMap {
+	return texttemplate.FuncMap{"include": b.include, "tpl": b.tpl}
+}
+
+func (b *binding) include(name string, data any) (string, error) {
+	e := b.e
+	if e.included[name] > maxIncludes {
+		return "", fmt.Errorf("rendering template has a nested reference name: %s: unable to execute template", name)
+	}
+	e.included[name]++
+	e.nested++
+	at := e.site
+	defer func() {
+		e.included[name]--
+		e.nested--
+		e.site = at
+	}()
+	return e.bounds.Nested(func(w io.Writer) error {
+		if name == textName && b.text != nil {
+			return b.text.Execute(w, data)
+		}
+		return b.t.ExecuteTemplate(w, name, data)
 	})
+}
+
+// tpl carries out a text. Helm adds each to a copy of all templates, for what the text defines; most define nothing, and are
+// carried out beside the set.
+func (b *binding) tpl(text string, data any) (string, error) {
+	e := b.e
+	at, outer := e.site, b.text
+	e.site.tpl, e.site.within = true, ""
+	e.nested++
+	defer func() {
+		e.nested--
+		e.site, b.text = at, outer
+	}()
+	out, err := e.bounds.Nested(func(w io.Writer) error {
+		if !strings.Contains(text, "{{") {
+			_, err := io.WriteString(w, text)
+			return err
+		}
+		trees, err := e.program.text(text)
+		if err != nil {
+			return fmt.Errorf("cannot parse template %q: %w", text, err)
+		}
+		t := b.t.New(textName)
+		if trees.own != nil && !e.program.refersToText {
+			t.Tree = trees.own
+			b.text = t
+		} else {
+			clone, err := b.t.Clone()
+			if err != nil {
+				return fmt.Errorf("cannot clone template: %w", err)
+			}
+			// A clone forgets its options (golang/go#43022).
+			clone.Option("missingkey=zero")
+			inner := &binding{e: e, t: clone}
+			clone.Funcs(inner.functions())
+			t = clone.New(textName)
+			if err := template.Add(t, trees.all); err != nil {
+				return fmt.Errorf("cannot parse template %q: %w", text, err)
+			}
+		}
+		if err := t.Execute(w, data); err != nil {
+			return fmt.Errorf("error during tpl function execution for %q: %w", text, err)
+		}
+		return nil
+	})
+	return withoutNoValue(out), err
 }
 
 // withoutNoValue takes out what text/template prints of nothing, as Helm does.
@@ -188,7 +260,7 @@ func executionErrorOf(name string, err error) error {
 		return fmt.Errorf("execution error in (%s): %w", name, err)
 	}
 	if m := warned.FindStringSubmatch(tokens[2]); m != nil {
-		return fmt.Errorf("execution error at (%s): %s", tokens[1], m[1])
+		return authored{message: fmt.Sprintf("execution error at (%s): %s", tokens[1], m[1]), cause: err}
 	}
 	return err
 }

@@ -49,6 +49,12 @@ func valuesOf(t testing.TB, c *helmchart.Chart) chartutil.Values {
 	return values
 }
 
+// rendered is what the engine makes of a chart that it has not seen before.
+func rendered(ctx context.Context, c *helmchart.Chart, values chartutil.Values) (map[string]string, error) {
+	out, err := renderTemplates(ctx, &programs{}, c, values, time.Now)
+	return out.files, err
+}
+
 // TestEngineIsHelms compares what both engines make of a text: the output, or the words of the error.
 func TestEngineIsHelms(t *testing.T) {
 	t.Parallel()
@@ -84,7 +90,7 @@ func TestEngineIsHelms(t *testing.T) {
 			t.Parallel()
 			c := chartOf(text)
 			want, wantErr := helmengine.Engine{}.Render(c, valuesOf(t, c))
-			got, err := renderTemplates(t.Context(), c, valuesOf(t, c))
+			got, err := rendered(t.Context(), c, valuesOf(t, c))
 			if wantErr != nil {
 				require.EqualError(t, err, strings.ReplaceAll(wantErr.Error(), "engine.", "render."))
 				return
@@ -104,7 +110,7 @@ func TestEngineHasTheFunctionsOfHelms(t *testing.T) {
 	for _, name := range names {
 		c := chartOf("{{ if false }}{{ " + name + " }}{{ end }}")
 		_, want := helmengine.Engine{}.Render(c, valuesOf(t, c))
-		_, got := renderTemplates(t.Context(), c, valuesOf(t, c))
+		_, got := rendered(t.Context(), c, valuesOf(t, c))
 		require.Equal(t, want == nil, got == nil, "%s: %v, %v", name, want, got)
 	}
 }
@@ -123,7 +129,7 @@ func TestAChartsTemplatesHadNoBounds(t *testing.T) {
 		"nindent":                       {`{{ nindent 2000000000 "x" }}`, "nindent was asked"},
 		"random text":                   {`{{ randAlphaNum 2000000000 }}`, "randAlphaNum was asked"},
 		"a text that doubles":           {`{{ $s := "x" }}{{ range until 60 }}{{ $s = printf "%s%s" $s $s }}{{ end }}`, "printf was asked"},
-		"a text that doubles by join":   {`{{ $s := "x" }}{{ range until 60 }}{{ $s = join $s (list $s $s) }}{{ end }}`, "join was asked"},
+		"a text that doubles by join":   {`{{ $s := "x" }}{{ range until 60 }}{{ $s = join $s (list $s $s) }}{{ end }}`, "list was asked"},
 		"a text that grows by replace":  {`{{ $s := "aaaaaaaaaa" }}{{ range until 60 }}{{ $s = replace "a" $s $s }}{{ end }}`, "replace was asked"},
 		"a text that grows by a regexp": {`{{ $s := "aaaaaaaaaa" }}{{ range until 60 }}{{ $s = regexReplaceAll "a" $s $s }}{{ end }}`, "regexReplaceAll was asked"},
 		"a width of printf":             {`{{ $f := repeat 1000 "%999999d" }}{{ printf $f 1 }}`, "printf was asked"},
@@ -143,13 +149,18 @@ func TestAChartsTemplatesHadNoBounds(t *testing.T) {
 		"two that include each other":   {`{{ define "x" }}{{ include "y" . }}{{ end }}{{ define "y" }}{{ template "x" . }}{{ end }}{{ include "x" . }}`, "2000 deep"},
 		"actions in each other":         {strings.Repeat("{{ if true }}", 100_000) + strings.Repeat("{{ end }}", 100_000), "deep"},
 		"actions":                       {strings.Repeat("{{ if true }}", 300_000) + strings.Repeat("{{ end }}", 300_000), "actions"},
+		"a search for a long pattern":   {`{{ regexMatch "(x?){1000}y" (repeat 200000 "x") }}`, "regexMatch was asked"},
+		"quotes of quotes":              {`{{ $s := "." }}{{ range until 60 }}{{ $s = regexQuoteMeta $s }}{{ end }}`, "regexQuoteMeta was asked"},
+		"files that are kept":           {`{{ $l := list }}{{ range until 1000000 }}{{ $l = append $l (repeat 1000 "x" | upper) }}{{ end }}`, "functions make more"},
+		"a glob of many stars":          {"{{ .Files.Glob \"" + strings.Repeat("*a", 40) + "\" }}", "too many stars"},
 		"comparisons":                   {`{{ uniq (until 1000000) | len }}`, "uniq was asked"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := chartOf(tt.text)
-			_, err := renderTemplates(t.Context(), c, valuesOf(t, c))
+			c.Files = append(c.Files, &helmchart.File{Name: strings.Repeat("a", 80)})
+			_, err := rendered(t.Context(), c, valuesOf(t, c))
 			detail, ok := template.OverBudget(err)
 			require.True(t, ok, "%.200s", err)
 			require.Contains(t, detail, tt.want)
@@ -164,10 +175,11 @@ func TestALoopThatWritesNothingCouldNotBeStopped(t *testing.T) {
 		`{{ range until 1000000 }}{{ range until 1000000 }}{{ $x := . }}{{ end }}{{ end }}`,
 		`{{ tpl "{{ $l := until 1000000 }}{{ range $l }}{{ range $l }}{{ end }}{{ end }}" . }}`,
 		`{{ range 1000000000000 }}{{ end }}`,
+		`{{ regexFindAll "(x*y|x)" (repeat 200000 "x") -1 | len }}`,
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		c := chartOf(text)
-		_, err := renderTemplates(ctx, c, valuesOf(t, c))
+		_, err := rendered(ctx, c, valuesOf(t, c))
 		cancel()
 		detail, ok := template.OverBudget(err)
 		require.True(t, ok, text)
@@ -180,7 +192,7 @@ func TestATemplateCantCallTheFunctionsThatWatchIt(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{`{{ _otomi_watch_left }}`, `{{ tpl "{{ _otomi_watch_left }}" . }}`} {
 		c := chartOf(text)
-		_, err := renderTemplates(t.Context(), c, valuesOf(t, c))
+		_, err := rendered(t.Context(), c, valuesOf(t, c))
 		require.ErrorContains(t, err, "no template's to call")
 	}
 }

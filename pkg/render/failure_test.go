@@ -72,9 +72,3 @@ func TestParseFailure(t *testing.T) {
 		})
 	}
 }
-
-func TestWithoutValues(t *testing.T) {
-	t.Parallel()
-	require.Equal(t, "web:; at '/p': the value does not match pattern '^a$'; at '/e': the value is not valid email: missing @; at '/n': got string, want integer",
-		withoutValues("web:\n- at '/p': 's3cret' does not match pattern '^a$'\n- at '/e': 's3cret' is not valid email: missing @\n- at '/n': got string, want integer\n"))
-}

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 	texttemplate "text/template"
 
@@ -76,6 +78,7 @@ func (e *engine) functions() texttemplate.FuncMap {
 		}
 		return l
 	}
+	e.noting(f)
 	e.bounds.Guard(f)
 	return f
 }
@@ -118,8 +121,20 @@ func (f files) GetBytes(name string) []byte {
 // Get returns a file's text.
 func (f files) Get(name string) string { return string(f.GetBytes(name)) }
 
-// Glob returns the files that match a pattern, and all where the pattern can't be read.
-func (f files) Glob(pattern string) files {
+// Glob returns the files that match a pattern, and all where the pattern can't be read. It fails where matching would take
+// minutes: the library tries the stars of a pattern at every place of a name.
+func (f files) Glob(pattern string) (files, error) {
+	longest := 0
+	for name := range f {
+		longest = max(longest, len(name))
+	}
+	tries, stars := 1.0, strings.Count(strings.ReplaceAll(pattern, "**", "*"), "*")
+	for i := range min(stars, longest) {
+		tries *= float64(longest-i) / float64(i+1)
+	}
+	if tries*float64(len(f)) > maxTries {
+		return nil, template.Over("a pattern for .Files.Glob has too many stars. Use fewer of them.")
+	}
 	g, err := glob.Compile(pattern, '/')
 	if err != nil {
 		g = glob.MustCompile("**")
@@ -130,17 +145,21 @@ func (f files) Glob(pattern string) files {
 			out[name] = data
 		}
 	}
-	return out
+	return out, nil
 }
 
-// AsConfig returns the files as YAML of a ConfigMap's data.
+// maxTries bounds how often Glob may try a star.
+const maxTries = 1e9
+
+// AsConfig returns the files as YAML of a ConfigMap's data. Of two files with one name the last by path stands in it: Helm
+// takes a random one.
 func (f files) AsConfig() string {
 	if f == nil {
 		return ""
 	}
 	m := map[string]string{}
-	for name, data := range f {
-		m[path.Base(name)] = string(data)
+	for _, name := range slices.Sorted(maps.Keys(f)) {
+		m[path.Base(name)] = string(f[name])
 	}
 	return toYAML(m)
 }
@@ -151,8 +170,8 @@ func (f files) AsSecrets() string {
 		return ""
 	}
 	m := map[string]string{}
-	for name, data := range f {
-		m[path.Base(name)] = base64.StdEncoding.EncodeToString(data)
+	for _, name := range slices.Sorted(maps.Keys(f)) {
+		m[path.Base(name)] = base64.StdEncoding.EncodeToString(f[name])
 	}
 	return toYAML(m)
 }

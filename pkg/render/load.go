@@ -13,9 +13,10 @@ import (
 
 // loaded is a chart as Helm reads it. Nobody changes it: whoever renders takes a clone.
 type loaded struct {
-	once  sync.Once
-	chart *helmchart.Chart
-	err   error
+	once     sync.Once
+	chart    *helmchart.Chart
+	err      error
+	programs programs
 }
 
 // load makes a Helm chart of the chart's files, once for each digest.

@@ -103,19 +103,19 @@ func (j *job) read(source, text string) (data map[string]any, ok bool) {
 // scalar for a string.
 func head(data map[string]any) string {
 	for _, key := range []string{"apiVersion", "kind"} {
-		if !isScalar(data[key]) {
+		if !isScalar(field(data, key)) {
 			return key + " is no string"
 		}
 	}
-	metadata, ok := data["metadata"].(map[string]any)
-	if !ok && data["metadata"] != nil {
+	metadata, ok := field(data, "metadata").(map[string]any)
+	if !ok && field(data, "metadata") != nil {
 		return "metadata is no map"
 	}
-	if !isScalar(metadata["name"]) {
+	if !isScalar(field(metadata, "name")) {
 		return "metadata.name is no string"
 	}
-	annotations, ok := metadata["annotations"].(map[string]any)
-	if !ok && metadata["annotations"] != nil {
+	annotations, ok := field(metadata, "annotations").(map[string]any)
+	if !ok && field(metadata, "annotations") != nil {
 		return "metadata.annotations is no map"
 	}
 	for _, k := range slices.Sorted(maps.Keys(annotations)) {
@@ -139,6 +139,11 @@ var secretKind = regexp.MustCompile(`(?m)^["']?kind["']?:\s*["']?Secret\b`)
 
 func (j *job) notObject(source, text, problem string) {
 	at := j.rendered(source, text)
+	var keys []string
+	if m := fields.FindStringSubmatch(problem); m != nil {
+		keys = m[1:]
+	}
+	at.Start.Line += line(text, keys...)
 	d := j.report(diag.RenderNotObject, at, "what %s renders is no Kubernetes object: %s. Correct the template.", source, problem)
 	d.Notes = j.from(source, at)
 	d.Secret = secretKind.MatchString(text)
@@ -173,21 +178,89 @@ func (j *job) from(source string, at diag.Range) []diag.Note {
 	if at.File == j.display(source) {
 		return nil
 	}
-	return []diag.Note{{Message: "rendered from this template", Range: diag.Range{File: j.display(source)}}}
+	template := diag.Range{File: j.display(source)}
+	if j.traced != nil {
+		template = j.traced(source, at.Start.Line)
+		if text, ok := j.req.Chart.File(j.file(source)); ok {
+			j.r.source(template.File, text)
+		}
+	}
+	return []diag.Note{{Message: "rendered from this template", Range: template}}
 }
 
 // rendered is the place of a document in the text that its template rendered, which is made known under a name of its
 // own, unless it is the text of the file: a template without an action, or a file of crds/.
-func (j *job) rendered(source, text string) diag.Range {
+func (j *job) rendered(source, text string) diag.Range { return j.renderedAgain(source, text, 0) }
+
+// renderedAgain is the place of a document that stood before, so many times, in the text that its template rendered.
+func (j *job) renderedAgain(source, text string, times int) diag.Range {
 	whole := j.files[source]
 	name := j.display(source)
+	shown := whole
 	if text, ok := j.req.Chart.File(j.file(source)); !ok || string(text) != whole {
 		name += " (rendered for " + j.req.Release.Key() + ")"
+		shown = withoutSecrets(whole)
 	}
-	j.r.source(name, []byte(whole))
-	i := max(strings.Index(whole, text), 0)
-	return diag.Range{File: name, Start: diag.Pos{Line: 1 + strings.Count(whole[:i], "\n"), Column: 1}}
+	j.r.source(name, []byte(shown))
+	return diag.Range{File: name, Start: diag.Pos{Line: 1 + strings.Count(whole[:offset(whole, text, times)], "\n"), Column: 1}}
 }
+
+// withoutSecrets hides the lines of the Secrets in a rendered text: they may stand beside a document that is shown.
+func withoutSecrets(text string) string {
+	lines := strings.Split(text, "\n")
+	for from := 0; from < len(lines); {
+		to := from + 1
+		for to < len(lines) && !strings.HasPrefix(lines[to], "---") {
+			to++
+		}
+		if secretKind.MatchString(strings.Join(lines[from:to], "\n")) {
+			for i := from; i < to; i++ {
+				lines[i] = diag.Concealed
+			}
+		}
+		from = to
+	}
+	return strings.Join(lines, "\n")
+}
+
+// offset returns where a document stands in a text; a document may be a part of another one, and stand there several times.
+func offset(whole, text string, times int) int {
+	for i := 0; text != ""; i++ {
+		next := strings.Index(whole[i:], text)
+		if next < 0 {
+			break
+		}
+		i += next
+		before, after := strings.TrimSpace(whole[:i]), strings.TrimSpace(whole[i+len(text):])
+		begins := before == "" || strings.HasPrefix(before[strings.LastIndex(before, "\n")+1:], "---")
+		if begins && (after == "" || strings.HasPrefix(after, "---")) {
+			if times == 0 {
+				return i
+			}
+			times--
+		}
+	}
+	return max(strings.Index(whole, text), 0)
+}
+
+// line returns the line of a document, from 0, that begins with the first of some keys which it has; else its first line
+// that is no comment.
+func line(text string, keys ...string) int {
+	content := -1
+	for n, l := range strings.Split(text, "\n") {
+		name, _, _ := strings.Cut(l, ":")
+		if slices.Contains(keys, strings.Trim(strings.TrimSpace(name), `"'`)) {
+			return n
+		}
+		if trimmed := strings.TrimSpace(l); content < 0 && trimmed != "" && trimmed[0] != '#' {
+			content = n
+		}
+	}
+	return max(content, 0)
+}
+
+// fields are the words of a problem that name a key of an object.
+var fields = regexp.MustCompile(`\b(kind|apiVersion|metadata|items)\b|annotation (\S+)`)
 
 // file is the path within the chart of what Helm calls source: CHART/templates/x.yaml.
 func (j *job) file(source string) string {
@@ -196,4 +269,4 @@ func (j *job) file(source string) string {
 }
 
 // display is the name by which the file that Helm calls source is shown.
-func (j *job) display(source string) string { return j.req.Chart.Display + "/" + j.file(source) }
+func (j *job) display(source string) string { return j.req.Chart.Shown(j.file(source)) }

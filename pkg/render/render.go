@@ -12,11 +12,14 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/redkubes/otomi/pkg/chart"
 	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/manifest"
 	"github.com/redkubes/otomi/pkg/runlevel"
+	"github.com/redkubes/otomi/pkg/value"
 	helmchart "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chartutil"
 )
@@ -29,17 +32,34 @@ type Request struct {
 	Revision int
 	// Upgrade makes .Release.IsUpgrade true and .Release.IsInstall false.
 	Upgrade bool
+	// Origin returns the place in the layers from which the value at a path of the release's values came, where there is no
+	// doubt. It is asked only of a value that is at fault; nil knows of none.
+	Origin func(value.Path) (diag.Range, bool)
 }
 
 // Renderer renders releases. It keeps each chart it loaded, and is safe for concurrent use.
 type Renderer struct {
 	mu      sync.Mutex
 	charts  map[string]*loaded
+	library library
 	sources diag.Sources
+	// Clock tells the templates the time; nil means time.Now. It is set before the first release.
+	Clock func() time.Time
+
+	// schemas are the compiled schemas of charts.
+	schemas map[string]*chartSchema
+
+	// cache is asked first, or nil; version is that of the program. cacheErr is the first failure of writing into it.
+	cache    Cache
+	version  string
+	cacheErr error
+	shared   sharedValues
 }
 
 // New returns a renderer.
-func New() *Renderer { return &Renderer{charts: map[string]*loaded{}, sources: diag.Sources{}} }
+func New() *Renderer {
+	return &Renderer{charts: map[string]*loaded{}, schemas: map[string]*chartSchema{}, sources: diag.Sources{}}
+}
 
 // Render renders one release as helm install and helm upgrade do (Helm 3.22, pkg/action: Install.RunWithContext and
 // renderResources), with subnotes off and nothing asked of a cluster: the record's text, hooks and notes are Helm's to the
@@ -52,20 +72,41 @@ func (r *Renderer) Render(ctx context.Context, req Request, caps Capabilities) (
 	if err := ctx.Err(); err != nil {
 		return manifest.Release{}, nil, fmt.Errorf("rendering release %s: %w", req.Release.Key(), err)
 	}
-	c, err := r.load(req.Chart)
-	if err != nil {
-		return manifest.Release{}, nil, fmt.Errorf("rendering release %s: %w", req.Release.Key(), err)
-	}
 	helmCaps, err := caps.helm()
 	if err != nil {
 		return manifest.Release{}, nil, fmt.Errorf("rendering release %s: %w", req.Release.Key(), err)
 	}
-	j := &job{r: r, req: req, chart: clone(c.chart), caps: helmCaps}
+	place := req.Release.Place
+	req.Release = seen(req.Release)
+	key := ""
+	if r.cache != nil {
+		key = r.key(req, caps)
+	}
+	var asked atomic.Bool
+	if key != "" {
+		if out, diags, ok := r.recall(key, req); ok {
+			return out, diags, nil
+		}
+		req.Origin = noting(req.Origin, &asked)
+	}
+	c, err := r.load(req.Chart)
+	if err != nil {
+		return manifest.Release{}, nil, fmt.Errorf("rendering release %s: %w", req.Release.Key(), err)
+	}
+	j := &job{r: r, req: req, chart: clone(c.chart), caps: helmCaps, programs: &c.programs}
+	j.place = func(path value.Path) (diag.Range, bool) {
+		asked.Store(true)
+		return place(path)
+	}
 	limited, cancel := context.WithTimeout(ctx, maxTime)
 	defer cancel()
 	out := j.render(limited)
 	if err := ctx.Err(); err != nil {
 		return manifest.Release{}, nil, fmt.Errorf("rendering release %s: %w", req.Release.Key(), err)
+	}
+	// A warning that names a place in the layers may name another one tomorrow.
+	if key != "" && !asked.Load() {
+		r.keep(key, req, out, j.diags)
 	}
 	return out, j.diags, nil
 }
@@ -102,6 +143,14 @@ type job struct {
 	chart *helmchart.Chart
 	caps  *chartutil.Capabilities
 	diags diag.Diagnostics
+	// programs are what was parsed of the chart.
+	programs *programs
+	// traced finds the line of a template that wrote a line of what it rendered, or is nil where nothing was rendered.
+	traced func(source string, line int) diag.Range
+	// values are the release's, put over those of the chart and its subcharts.
+	values map[string]any
+	// place is runlevel.Release.Place of the release.
+	place func(value.Path) (diag.Range, bool)
 	// files is what the templates rendered, by Helm's names of them.
 	files map[string]string
 }
@@ -152,14 +201,19 @@ func (j *job) render(ctx context.Context) manifest.Release {
 			"values.", withoutMismatch(err))
 		return out
 	}
-	if coalesced, ok := values["Values"].(chartutil.Values); ok && !j.fits(j.chart, coalesced) {
+	coalesced, ok := values["Values"].(chartutil.Values)
+	j.values = coalesced
+	if ok && !j.fits(j.chart, nil, coalesced) {
 		return out
 	}
-	j.files, err = renderTemplates(ctx, j.chart, values)
+	j.traced = j.tracer(ctx)
+	rendering, err := renderTemplates(ctx, j.programs, j.chart, values, j.r.clock())
+	j.r.library.use(j.programs)
 	if err != nil {
 		j.failed(err)
 		return out
 	}
+	j.files, out.Impure = rendering.files, rendering.impure
 	for name, text := range j.files {
 		if !strings.HasSuffix(name, notesSuffix) {
 			continue

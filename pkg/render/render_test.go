@@ -27,7 +27,7 @@ func newChart(t testing.TB, files map[string]string) *chart.Chart {
 	for name, text := range files {
 		fsys["charts/web/"+name] = &fstest.MapFile{Data: []byte(text)}
 	}
-	c, ds, err := chart.NewStore(source.Tree{FS: fsys, Prefix: "stack/"}).Load(t.Context(), "web", diag.Range{})
+	c, ds, err := chart.NewStore(chart.Options{Stack: source.Tree{FS: fsys, Prefix: "stack/"}}).Load(t.Context(), chart.Ref{Chart: "web"})
 	require.NoError(t, err)
 	require.Empty(t, ds)
 	return c
@@ -80,7 +80,7 @@ func TestRenderReports(t *testing.T) {
 		{
 			name:  "required",
 			files: map[string]string{"templates/cm.yaml": "a:\n  {{ required \"set a domain\" .Values.domain }}"},
-			code:  diag.RenderTemplate, at: shown + ":2:6", detail: "the chart says: set a domain. Correct",
+			code:  diag.RenderTemplate, at: shown + ":2:6", detail: "the chart says: set a domain. It asks for domain, which is not set.",
 		},
 		{
 			name:   "a message with a value",
@@ -116,7 +116,7 @@ func TestRenderReports(t *testing.T) {
 		{
 			name:  "an annotation that is a list",
 			files: map[string]string{"templates/cm.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: x\n  annotations:\n    list: [1]\n"},
-			code:  diag.RenderNotObject, at: shown + ":1:1", detail: "the annotation list is no string",
+			code:  diag.RenderNotObject, at: shown + ":6:1", detail: "the annotation list is no string",
 		},
 		{
 			name:  "an object twice, once with the namespace written",
@@ -132,7 +132,7 @@ func TestRenderReports(t *testing.T) {
 			name:   "values that do not fit the chart's schema",
 			files:  map[string]string{"values.schema.json": `{"properties": {"n": {"type": "integer"}, "p": {"pattern": "^a$"}}}`},
 			values: map[string]any{"n": "x", "p": "s3cret"},
-			code:   diag.RenderValues, at: "50.yaml:2:5", detail: "at '/p': the value does not match pattern '^a$'",
+			code:   diag.RenderValues, at: "50.yaml:2:5", detail: "p: the value does not match the pattern ^a$",
 		},
 		{
 			name:  "too much text",
@@ -193,7 +193,7 @@ func TestSchemaThatLeadsElsewhereIsNotFetched(t *testing.T) {
 	t.Parallel()
 	for _, schema := range []string{
 		`{"properties": {"a": {"$ref": "https://example.com/schema.json"}}}`,
-		`{"allOf": [{"$ref": "other.json#/definitions/a"}]}`,
+		`{"allOf": [{"$ref": "urn:example:other#/definitions/a"}]}`,
 		`{"$schema": "https://example.com/draft"}`,
 	} {
 		c := newChart(t, map[string]string{"values.schema.json": schema})
@@ -203,6 +203,38 @@ func TestSchemaThatLeadsElsewhereIsNotFetched(t *testing.T) {
 		require.Equal(t, diag.Warning, ds[0].Severity)
 		require.Equal(t, diag.RenderValues, ds[0].Code)
 	}
+}
+
+func TestValuesThatDoNotFitTheSchemaOfASubchart(t *testing.T) {
+	t.Parallel()
+	c := newChart(t, map[string]string{
+		"Chart.yaml":                                "apiVersion: v2\nname: web\nversion: 1.0.0\n",
+		"values.schema.json":                        `{"required": ["name"]}`,
+		"charts/sub/Chart.yaml":                     "apiVersion: v2\nname: sub\nversion: 1.0.0\n",
+		"charts/sub/values.yaml":                    "port: 80\n",
+		"charts/sub/values.schema.json":             "{\n\"properties\": {\"port\": {\"$ref\": \"schemas/port.json\"}}}",
+		"charts/sub/schemas/port.json":              `{"type": "integer"}`,
+		"charts/sub/charts/deep/Chart.yaml":         "apiVersion: v2\nname: deep\nversion: 1.0.0\n",
+		"charts/sub/charts/deep/values.schema.json": `{"properties": {"list": {"items": {"maximum": 3}}}}`,
+	})
+	values := map[string]any{"sub": map[string]any{"port": "s3cret", "deep": map[string]any{"list": []any{1.0, 7.0}}}}
+	_, ds, err := render.New().Render(t.Context(), render.Request{Release: newRelease(values), Chart: c}, capabilities())
+	require.NoError(t, err)
+	var details, places []string
+	for _, d := range ds {
+		require.Equal(t, diag.RenderValues, d.Code)
+		details = append(details, d.Detail)
+		places = append(places, d.Notes[len(d.Notes)-1].Range.String())
+	}
+	require.Equal(t, []string{
+		`release alpha/web: the values do not fit the schema of the chart web: name: the key "name" is missing. Add it.`,
+		`release alpha/web: the values do not fit the schema of the chart sub: sub.port: this is a string, and the schema wants an integer. Write an integer, such as 2.`,
+		`release alpha/web: the values do not fit the schema of the chart deep: sub.deep.list[1]: the value is out of range: it must be at most 3.`,
+	}, details)
+	require.Equal(t, []string{
+		"stack/charts/web/values.schema.json:1:14", "stack/charts/web/charts/sub/schemas/port.json:1:10",
+		"stack/charts/web/charts/sub/charts/deep/values.schema.json:1:47",
+	}, places)
 }
 
 // A release that disables a subchart once took it from the next release of the same chart.

@@ -1,101 +1,99 @@
 package render
 
 import (
-	"encoding/json"
-	"regexp"
-	"strings"
+	"fmt"
+	"sync"
 
 	"github.com/redkubes/otomi/pkg/diag"
+	"github.com/redkubes/otomi/pkg/schema"
+	"github.com/redkubes/otomi/pkg/value"
 	helmchart "helm.sh/helm/v3/pkg/chart"
-	"helm.sh/helm/v3/pkg/chartutil"
 )
 
+// schemaFile is the file of a chart that says what its values may be.
+const schemaFile = "values.schema.json"
+
+// chartSchema is the compiled schema of a chart.
+type chartSchema struct {
+	once sync.Once
+	// compiled is nil for one that can't be used; diags say why, or what of it is not checked.
+	compiled *schema.Chart
+	diags    diag.Diagnostics
+	sources  diag.Sources
+}
+
 // fits checks the values of a chart and its subcharts against their values.schema.json, as Helm does
-// (chartutil.ValidateAgainstSchema). A schema that refers to another document is not used: Helm would fetch it.
-func (j *job) fits(c *helmchart.Chart, values map[string]any) bool {
+// (chartutil.ValidateAgainstSchema). Path leads to them in the release's values.
+func (j *job) fits(c *helmchart.Chart, path value.Path, values map[string]any) bool {
 	ok := true
 	if c.Schema != nil {
-		ok = j.fitsSchema(c, values)
+		ok = j.fitsSchema(c, path, values)
 	}
 	for _, s := range c.Dependencies() {
-		// A null and an absent one are nothing to check; another kind of value is told by the templates that want a map.
+		// A null and an absent one are nothing to check; another kind of value was refused when the values were combined.
 		if sub, isMap := values[s.Name()].(map[string]any); isMap {
-			ok = j.fits(s, sub) && ok
+			ok = j.fits(s, path.Key(s.Name()), sub) && ok
 		}
 	}
 	return ok
 }
 
-func (j *job) fitsSchema(c *helmchart.Chart, values map[string]any) bool {
-	at := diag.Range{File: j.display(c.ChartFullPath() + "/values.schema.json")}
-	if ref := elsewhere(c.Schema); ref != "" {
-		d := j.report(diag.RenderValues, at, "the schema of the chart %s refers to %q, and otomi fetches nothing to validate: "+
-			"the values were not checked against it. Bundle the schema into one file.", c.Name(), ref)
-		d.Severity = diag.Warning
-		return true
+func (j *job) fitsSchema(c *helmchart.Chart, path value.Path, values map[string]any) bool {
+	s := j.schemaOf(c)
+	for _, d := range s.diags {
+		// It names no release, so that it is the same for all of the chart.
+		d.Code, d.Detail = diag.RenderValues, fmt.Sprintf("the schema of the chart %s: %s", c.Name(), d.Detail)
+		j.diags = append(j.diags, d)
+		j.r.source(d.Range.File, s.sources[d.Range.File])
 	}
-	err := chartutil.ValidateAgainstSingleSchema(values, c.Schema)
-	if err == nil {
-		return true
+	if s.compiled == nil {
+		return false
 	}
-	d := j.report(diag.RenderValues, j.req.Release.Range, "the values do not fit the schema of the chart %s: %s. Correct the release's values.",
-		c.Name(), withoutValues(err.Error()))
-	d.Notes = append(d.Notes, diag.Note{Message: "the chart's schema", Range: at})
-	return false
+	found := s.compiled.Validate(values)
+	for _, d := range found {
+		below, err := value.ParsePath(d.Path)
+		at := path
+		if err == nil {
+			at = append(at[:len(at):len(at)], below...)
+		}
+		subject := ""
+		if len(at) > 0 {
+			subject = at.String() + ": "
+		}
+		told := j.report(diag.RenderValues, j.req.Release.Range, "the values do not fit the schema of the chart %s: %s%s", c.Name(), subject, d.Detail)
+		notes := j.setHere(at)
+		if len(notes) > 0 {
+			told.Range, notes = notes[0].Range, notes[1:]
+		}
+		told.Notes = append(notes, d.Notes...)
+	}
+	return !found.HasErrors()
 }
 
-// elsewhere returns the first reference of a schema that leads out of it, or "". A schema that is no JSON has none.
-func elsewhere(schema []byte) string {
-	var root any
-	if err := json.Unmarshal(schema, &root); err != nil {
-		return ""
+// schemaOf returns the compiled schema of a chart or subchart, which is compiled once for each chart.
+func (j *job) schemaOf(c *helmchart.Chart) *chartSchema {
+	root := c.ChartFullPath()
+	key := j.req.Chart.Digest + " " + j.display(root+"/"+schemaFile)
+	j.r.mu.Lock()
+	s, ok := j.r.schemas[key]
+	if !ok {
+		s = &chartSchema{}
+		j.r.schemas[key] = s
 	}
-	return outward(root)
-}
-
-// metaschema are the drafts that the validator carries with it.
-var metaschema = regexp.MustCompile(`^https?://json-schema\.org/(draft-0[467]|draft/(2019-09|2020-12))/schema#?$`)
-
-func outward(v any) string {
-	switch v := v.(type) {
-	case map[string]any:
-		for key, item := range v {
-			text, isText := item.(string)
-			switch {
-			case isText && (key == "$ref" || key == "$dynamicRef" || key == "$recursiveRef"):
-				if !strings.HasPrefix(text, "#") {
-					return text
+	j.r.mu.Unlock()
+	s.once.Do(func() {
+		s.compiled, s.sources, s.diags = schema.CompileChart(schema.ChartOptions{
+			Text: c.Schema,
+			File: func(path string) ([]byte, bool) {
+				for _, f := range c.Files {
+					if f.Name == path {
+						return f.Data, true
+					}
 				}
-			case isText && key == "$schema":
-				if !metaschema.MatchString(text) {
-					return text
-				}
-			}
-			if ref := outward(item); ref != "" {
-				return ref
-			}
-		}
-	case []any:
-		for _, item := range v {
-			if ref := outward(item); ref != "" {
-				return ref
-			}
-		}
-	}
-	return ""
-}
-
-// The messages of the validator (jsonschema v6, kind) that print the value itself.
-var printsValue = regexp.MustCompile(`'(?:[^'\\]|\\.)*' (does not match pattern|is not valid)`)
-
-// withoutValues makes one line of the validator's findings, and takes the values out of it since they may be secret.
-func withoutValues(message string) string {
-	var findings []string
-	for line := range strings.Lines(message) {
-		line = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), "- "))
-		if line != "" {
-			findings = append(findings, printsValue.ReplaceAllString(line, "the value $1"))
-		}
-	}
-	return strings.Join(findings, "; ")
+				return nil, false
+			},
+			Display: func(path string) string { return j.display(root + "/" + path) },
+		})
+	})
+	return s
 }

@@ -126,6 +126,9 @@ func (r *Reporter) diagnostic(d diag.Diagnostic, sources diag.Sources) {
 			continue
 		}
 		r.Talk("  %s: %s", note.Message, note.Range)
+		if strings.Contains(note.Range.File, " (rendered for ") && !d.Secret {
+			r.snippet(note.Range, sources[note.Range.File], dim)
+		}
 	}
 }
 
@@ -138,7 +141,8 @@ func sentence(d diag.Diagnostic) string {
 	return detail
 }
 
-// snippet shows the line of a range, the one before it, and a mark below.
+// snippet shows the line of a range, the one before it, and a mark below. Of a text that is rendered, which stands in no
+// file that could be opened, it shows more lines around.
 func (r *Reporter) snippet(at diag.Range, text []byte, colour string) {
 	if len(text) == 0 || at.Start.Line == 0 {
 		return
@@ -147,14 +151,27 @@ func (r *Reporter) snippet(at diag.Range, text []byte, colour string) {
 	if at.Start.Line > len(lines) {
 		return
 	}
-	width := len(fmt.Sprint(at.Start.Line))
-	first := max(1, at.Start.Line-1)
-	if strings.TrimSpace(lines[first-1]) == "" {
-		first = at.Start.Line
+	first, last := at.Start.Line-1, at.Start.Line
+	if strings.Contains(at.File, " (rendered") {
+		first, last = at.Start.Line-3, min(at.Start.Line+2, len(lines))
 	}
+	first = max(1, first)
+	for first < at.Start.Line && strings.TrimSpace(lines[first-1]) == "" {
+		first++
+	}
+	for last > at.Start.Line && strings.TrimSpace(lines[last-1]) == "" {
+		last--
+	}
+	width := len(fmt.Sprint(last))
+	show := func(n int) { r.Talk("    %*d | %s", width, n, clip(strings.TrimRight(lines[n-1], "\r"))) }
 	for n := first; n <= at.Start.Line; n++ {
-		r.Talk("    %*d | %s", width, n, clip(strings.TrimRight(lines[n-1], "\r")))
+		show(n)
 	}
+	defer func() {
+		for n := at.Start.Line + 1; n <= last; n++ {
+			show(n)
+		}
+	}()
 	if at.Start.Column == 0 || strings.HasSuffix(lines[at.Start.Line-1], diag.Concealed) {
 		return
 	}

@@ -1,21 +1,29 @@
 package report
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"path"
 	"strings"
 
 	"github.com/redkubes/otomi/pkg/manifest"
 	"github.com/redkubes/otomi/pkg/yaml"
 )
 
-// Rendered are the releases of one cluster in the order they are applied.
+// Rendered is one rendered release.
 type Rendered struct {
-	Cluster  string
-	Releases []manifest.Release
+	// Cluster is the cluster it is for, or "" in a run over one.
+	Cluster string
+	// File is the state file that it comes from, as it is shown.
+	File    string
+	Release manifest.Release
 }
 
-// ManifestOptions say what of the releases is printed, and how. The zero value prints manifests and hooks as YAML.
+// ManifestOptions say what of the releases is printed, where and how. The zero value prints manifests and hooks as YAML.
 type ManifestOptions struct {
 	// Format is "yaml" or "json".
 	Format string
@@ -23,6 +31,14 @@ type ManifestOptions struct {
 	IncludeCRDs bool
 	// SkipTests leaves out test hooks, NoHooks leaves out all of them.
 	SkipTests, NoHooks bool
+	// ShowOnly leaves out all but the documents of these templates: paths within a chart, or patterns of them as path.Match
+	// has them (helm template --show-only, Helm 3.22, cmd/helm/template.go). One that matches nothing is an error.
+	ShowOnly []string
+	// Dir is the directory that files are written to, as YAML, instead of the product's side; Layout says to which.
+	Dir    string
+	Layout Layout
+	// Temp is the directory for what does not fit into memory before it is known that all can be printed.
+	Temp string
 }
 
 // object is one printed document.
@@ -34,50 +50,124 @@ type object struct {
 	Source    string         `json:"source"`
 	Hook      bool           `json:"hook,omitempty"`
 	Object    map[string]any `json:"object"`
+	id        manifest.ID
 	text      string
 }
 
-// Manifests prints rendered releases in the order they are applied, each document with a comment that names its release,
-// chart and template.
-func (r *Reporter) Manifests(rendered []Rendered, o ManifestOptions) error {
-	var objects []object
-	for _, cluster := range rendered {
-		id := ""
-		if len(rendered) > 1 {
-			id = cluster.Cluster
-		}
-		for _, release := range cluster.Releases {
-			objects = append(objects, printed(id, release, o)...)
-		}
+// Manifests takes rendered releases one after the other and prints them, when all are there: a run that fails has no
+// product.
+type Manifests struct {
+	r       *Reporter
+	o       ManifestOptions
+	spool   *spool
+	objects int
+	// shown says which of ShowOnly matched.
+	shown []bool
+	// files are the parts of the spool that make the files of Dir.
+	files *layout
+}
+
+// Manifests returns what prints rendered releases in the order they are added, each document with a comment that names its
+// release, chart and template. The caller closes it.
+func (r *Reporter) Manifests(o ManifestOptions) *Manifests {
+	m := &Manifests{r: r, o: o, spool: newSpool(o.Temp), shown: make([]bool, len(o.ShowOnly))}
+	if o.Dir != "" {
+		m.files = newLayout(o.Layout)
 	}
-	for i := range objects {
-		if err := r.mask(&objects[i]); err != nil {
+	return m
+}
+
+// Close gives back what is held. What was not printed is dropped.
+func (m *Manifests) Close() error { return m.spool.Close() }
+
+// Add adds a release. It keeps nothing of it but the text to print.
+func (m *Manifests) Add(rendered Rendered) error {
+	for _, obj := range m.selected(rendered) {
+		if err := m.r.mask(&obj); err != nil {
 			return err
 		}
-	}
-	if o.Format == "json" {
-		if objects == nil {
-			objects = []object{}
-		}
-		return r.JSON(struct {
-			FormatVersion int      `json:"formatVersion"`
-			Objects       []object `json:"objects"`
-		}{FormatVersion, objects})
-	}
-	for _, obj := range objects {
-		var b strings.Builder
-		b.WriteString("---\n")
-		if obj.Cluster != "" {
-			b.WriteString("# Cluster: " + obj.Cluster + "\n")
-		}
-		b.WriteString("# Release: " + manifest.Key(obj.Namespace, obj.Release) + " " + obj.Chart + "\n")
-		b.WriteString("# Source: " + obj.Source + "\n")
-		b.WriteString(strings.Trim(obj.text, "\n") + "\n")
-		if err := r.Product(b.String()); err != nil {
+		if err := m.add(rendered, obj); err != nil {
 			return err
 		}
+		m.objects++
 	}
 	return nil
+}
+
+func (m *Manifests) add(rendered Rendered, obj object) error {
+	if m.o.Format == "json" {
+		return m.addJSON(obj)
+	}
+	from := m.spool.size
+	var b strings.Builder
+	b.WriteString("---\n")
+	if obj.Cluster != "" {
+		b.WriteString("# Cluster: " + obj.Cluster + "\n")
+	}
+	b.WriteString("# Release: " + manifest.Key(obj.Namespace, obj.Release) + " " + obj.Chart + "\n")
+	b.WriteString("# Source: " + obj.Source + "\n")
+	b.WriteString(strings.Trim(obj.text, "\n") + "\n")
+	if _, err := io.WriteString(m.spool, m.r.out.text(b.String())); err != nil {
+		return err
+	}
+	if m.files != nil {
+		m.files.add(rendered, obj.id, obj.Source, from, m.spool.size-from)
+	}
+	return nil
+}
+
+// The frame of the JSON document, whose objects are written one by one as JSON writes the whole.
+const (
+	jsonHead = "{\n  \"formatVersion\": %d,\n  \"objects\": ["
+	jsonTail = "\n  ]\n}\n"
+	jsonNone = "]\n}\n"
+)
+
+func (m *Manifests) addJSON(obj object) error {
+	body, err := m.r.document(m.r.out, obj)
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if m.objects == 0 {
+		fmt.Fprintf(&b, jsonHead, FormatVersion)
+	} else {
+		b.WriteByte(',')
+	}
+	b.WriteString("\n    ")
+	if err := json.Indent(&b, body, "    ", "  "); err != nil {
+		return fmt.Errorf("encoding the result: %w", err)
+	}
+	_, err = m.spool.Write(b.Bytes())
+	return err
+}
+
+// Print prints what was added, or writes its files. The error is a template of ShowOnly that no release has, or a writer's.
+func (m *Manifests) Print() error {
+	var errs []error
+	for i, name := range m.o.ShowOnly {
+		if !m.shown[i] {
+			errs = append(errs, fmt.Errorf("could not find template %s in the chart of any selected release; a template is named by "+
+				"its path in the chart: templates/deployment.yaml, charts/NAME/templates/deployment.yaml", name))
+		}
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	if m.files != nil {
+		return m.files.write(m.o.Dir, m.spool, m.r.out.open)
+	}
+	if m.o.Format == "json" {
+		tail := jsonTail
+		if m.objects == 0 {
+			tail = fmt.Sprintf(jsonHead, FormatVersion) + jsonNone
+		}
+		if _, err := io.WriteString(m.spool, tail); err != nil {
+			return err
+		}
+	}
+	_, err := io.Copy(m.r.out.to, m.spool.section(0, m.spool.size))
+	return err
 }
 
 // mask replaces the secrets of a document, unless they are to be shown: what the values hold, and the data of every
@@ -120,30 +210,49 @@ func maskSecret(data map[string]any) (map[string]any, bool) {
 	return out, hit
 }
 
-// printed returns the documents of a release in helm template's order: CRDs, manifests, hooks.
-func printed(cluster string, release manifest.Release, o ManifestOptions) []object {
+// selected returns the documents of a release that are printed, in helm template's order: CRDs, manifests, hooks.
+func (m *Manifests) selected(rendered Rendered) []object {
+	release := rendered.Release
 	digest := release.Chart.Digest
-	document := func(obj manifest.Object, hook bool) object {
-		return object{
-			Cluster: cluster, Release: release.Name, Namespace: release.Namespace,
-			Chart:  release.Chart.Name + "-" + release.Chart.Version + "@sha256:" + digest[:min(12, len(digest))],
-			Source: obj.Source, Hook: hook, Object: obj.Data, text: obj.Text,
-		}
-	}
 	var out []object
-	if o.IncludeCRDs {
+	document := func(obj manifest.Object, hook bool) {
+		if !m.shows(obj.Source) {
+			return
+		}
+		out = append(out, object{
+			Cluster: rendered.Cluster, Release: release.Name, Namespace: release.Namespace,
+			Chart:  release.Chart.Name + "-" + release.Chart.Version + "@sha256:" + digest[:min(12, len(digest))],
+			Source: obj.Source, Hook: hook, Object: obj.Data, id: obj.ID, text: obj.Text,
+		})
+	}
+	if m.o.IncludeCRDs {
 		for _, obj := range release.CRDs {
-			out = append(out, document(obj, false))
+			document(obj, false)
 		}
 	}
 	for _, obj := range release.Objects {
-		out = append(out, document(obj, false))
+		document(obj, false)
 	}
 	for _, hook := range release.Hooks {
-		if o.NoHooks || o.SkipTests && hook.Runs(manifest.Test) {
+		if m.o.NoHooks || m.o.SkipTests && hook.Runs(manifest.Test) {
 			continue
 		}
-		out = append(out, document(hook.Object, true))
+		document(hook.Object, true)
 	}
 	return out
+}
+
+// shows reports whether the documents of a template are printed.
+func (m *Manifests) shows(source string) bool {
+	if len(m.o.ShowOnly) == 0 {
+		return true
+	}
+	_, name, _ := strings.Cut(source, "/")
+	found := false
+	for i, pattern := range m.o.ShowOnly {
+		if ok, err := path.Match(strings.ReplaceAll(pattern, `\`, "/"), name); err == nil && ok {
+			m.shown[i], found = true, true
+		}
+	}
+	return found
 }

@@ -155,7 +155,14 @@ func (r *Reporter) changed(c diff.Change) (string, error) {
 	if before == after {
 		return b.String(), nil
 	}
-	for line := range strings.Lines(udiff.Unified("live "+c.ID.String(), "wanted "+c.ID.String(), before, after)) {
+	b.WriteString(r.unified(udiff.Unified("live "+c.ID.String(), "wanted "+c.ID.String(), before, after)))
+	return b.String(), nil
+}
+
+// unified paints a unified diff.
+func (r *Reporter) unified(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")
 		colour := ""
 		switch {
@@ -173,7 +180,7 @@ func (r *Reporter) changed(c diff.Change) (string, error) {
 		}
 		b.WriteString(line + "\n")
 	}
-	return b.String(), nil
+	return b.String()
 }
 
 // yaml writes an object as YAML without secrets, and nothing as nothing.

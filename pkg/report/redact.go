@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/url"
 	"regexp"
 	"slices"
@@ -25,8 +26,10 @@ type redactor struct {
 	plain   bool
 	secrets []string
 	known   map[string]bool
-	// replacer is made of secrets at the first use after a change.
+	// replacer is made of secrets at the first use after a change. No form of a secret is shorter than least bytes: most
+	// strings of a manifest are.
 	replacer *strings.Replacer
+	least    int
 }
 
 const hidden = "(secret)"
@@ -74,32 +77,58 @@ func (w *redactor) text(s string) string {
 		return s
 	}
 	if w.replacer == nil {
-		w.replacer = newReplacer(w.secrets)
+		w.replacer, w.least = newReplacer(w.secrets)
+	}
+	if len(s) < w.least {
+		return s
 	}
 	return w.replacer.Replace(s)
 }
 
-// tree replaces secrets in the strings of a plain tree, and says whether there were any. The input stays as it is.
+// tree replaces secrets in the strings of a plain tree, and says whether there were any. The input stays as it is, and is
+// what is returned where there are none.
 func (w *redactor) tree(data any) (any, bool) {
+	if w.open || len(w.secrets) == 0 {
+		return data, false
+	}
 	switch data := data.(type) {
 	case string:
 		out := w.text(data)
 		return out, out != data
 	case map[string]any:
-		out, changed := make(map[string]any, len(data)), false
+		var out map[string]any
 		for key, v := range data {
 			redacted, hit := w.tree(v)
 			name := w.text(key)
-			out[name], changed = redacted, changed || hit || name != key
+			if !hit && name == key {
+				continue
+			}
+			if out == nil {
+				out = maps.Clone(data)
+			}
+			if name != key {
+				delete(out, key)
+			}
+			out[name] = redacted
 		}
-		return out, changed
+		if out != nil {
+			return out, true
+		}
 	case []any:
-		out, changed := make([]any, len(data)), false
+		var out []any
 		for i, v := range data {
 			redacted, hit := w.tree(v)
-			out[i], changed = redacted, changed || hit
+			if !hit {
+				continue
+			}
+			if out == nil {
+				out = slices.Clone(data)
+			}
+			out[i] = redacted
 		}
-		return out, changed
+		if out != nil {
+			return out, true
+		}
 	}
 	return data, false
 }
@@ -147,8 +176,8 @@ func encode(v any) []byte {
 }
 
 // newReplacer hides the secrets and the forms that they take in manifests: the longest first, so that a secret that
-// contains another one goes as a whole.
-func newReplacer(secrets []string) *strings.Replacer {
+// contains another one goes as a whole. Least is the length of the shortest form.
+func newReplacer(secrets []string) (replacer *strings.Replacer, least int) {
 	var all []string
 	for _, s := range secrets {
 		all = append(all, forms(s)...)
@@ -158,7 +187,7 @@ func newReplacer(secrets []string) *strings.Replacer {
 	for _, form := range slices.Compact(all) {
 		pairs = append(pairs, form, hidden)
 	}
-	return strings.NewReplacer(pairs...)
+	return strings.NewReplacer(pairs...), len(pairs[len(pairs)-2])
 }
 
 // leastLine is the shortest line of a longer secret that is hidden by itself, in characters: YAML indents the lines of a

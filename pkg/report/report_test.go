@@ -3,6 +3,7 @@ package report_test
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"net/url"
 	"strconv"
 	"strings"
@@ -82,6 +83,12 @@ func TestAPlaceBehindTheEndOfTheFileIsNoPanic(t *testing.T) {
 	require.Contains(t, err.String(), "1 | a")
 }
 
+// printManifests prints one release.
+func printManifests(r *report.Reporter, release manifest.Release, o report.ManifestOptions) error {
+	m := r.Manifests(o)
+	return errors.Join(m.Add(report.Rendered{Release: release}), m.Print(), m.Close())
+}
+
 func TestNoEncodingLetsASecretThrough(t *testing.T) {
 	t.Parallel()
 	odd := `p&ss"w<or>d\x`
@@ -97,7 +104,7 @@ func TestNoEncodingLetsASecretThrough(t *testing.T) {
 		require.NoError(t, err)
 		release.Objects = []manifest.Object{{Data: object, Text: string(body)}}
 		for _, format := range []string{"yaml", "json"} {
-			require.NoError(t, r.Manifests([]report.Rendered{{Releases: []manifest.Release{release}}}, report.ManifestOptions{Format: format}))
+			require.NoError(t, printManifests(r, release, report.ManifestOptions{Format: format}))
 		}
 		plan := diff.Plan{Levels: []diff.Level{{Releases: []diff.Release{{
 			Action: diff.Upgrade, Objects: []diff.Change{{Action: diff.Update, Before: object, After: map[string]any{"kind": "ConfigMap"}}},
@@ -135,10 +142,10 @@ func TestTheDataOfEverySecretIsMasked(t *testing.T) {
 	}}}
 	var out bytes.Buffer
 	r := report.New(report.Options{Out: &out})
-	require.NoError(t, r.Manifests([]report.Rendered{{Releases: []manifest.Release{release}}}, report.ManifestOptions{}))
+	require.NoError(t, printManifests(r, release, report.ManifestOptions{}))
 	require.Contains(t, out.String(), "token: (secret)")
 	require.NotContains(t, out.String(), "made-by-the-chart")
 	r.Reveal()
-	require.NoError(t, r.Manifests([]report.Rendered{{Releases: []manifest.Release{release}}}, report.ManifestOptions{}))
+	require.NoError(t, printManifests(r, release, report.ManifestOptions{}))
 	require.Contains(t, out.String(), "token: made-by-the-chart")
 }

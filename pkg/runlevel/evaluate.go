@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/redkubes/otomi/pkg/diag"
@@ -42,6 +43,9 @@ type Options struct {
 	KubeContext string
 	// Namespace is .Namespace: helmfile's -n, empty where it was not given.
 	Namespace string
+	// IsDir reports whether a chart whose reference begins with this name, before the first slash, is a path. Where it is
+	// nil every chart of no repository is one.
+	IsDir func(name string) bool
 	// Allow is what the templates may have of the world.
 	Allow template.Permissions
 }
@@ -146,7 +150,7 @@ func Evaluate(ctx context.Context, files []File, values map[string]any, o Option
 	var levels []level
 	whole := true
 	for _, f := range files {
-		l, more, ok := evaluate(ctx, f, data, values, o, ev.Sources)
+		l, more, ok := evaluate(ctx, f, data, values, o, &ev)
 		ds = append(ds, more...)
 		whole = whole && ok
 		levels = append(levels, l)
@@ -161,9 +165,9 @@ func Evaluate(ctx context.Context, files []File, values map[string]any, o Option
 
 // evaluate reads one file. It returns ok false where the file could not be read as a whole, so that what it defines is
 // not known.
-func evaluate(ctx context.Context, f File, data, values map[string]any, o Options, sources diag.Sources) (level, diag.Diagnostics, bool) {
+func evaluate(ctx context.Context, f File, data, values map[string]any, o Options, ev *Evaluation) (level, diag.Diagnostics, bool) {
 	l := level{name: f.level(), file: f.Display}
-	sources[f.Display] = f.Text
+	ev.Sources[f.Display] = f.Text
 	text, shown := f.Text, f.Display
 	if f.templated() {
 		rendered, ds := template.Execute(ctx, text, data, template.Options{File: f.Display, Allow: o.Allow})
@@ -171,13 +175,18 @@ func evaluate(ctx context.Context, f File, data, values map[string]any, o Option
 			return l, ds, false
 		}
 		text, shown = []byte(rendered), f.Display+" (rendered)"
-		sources[shown] = text
+		ev.Sources[shown] = text
 	}
 	root, ds := yaml.ReadState(text, yaml.ReadOptions{File: shown})
 	if ds.HasErrors() {
 		return l, ds, false
 	}
-	r := reader{file: shown, level: l.name, values: values, o: o, diags: ds}
+	r := reader{file: shown, content: text, level: l.name, values: values, o: o, diags: ds}
 	l.items = r.state(root)
+	for _, repo := range r.entries {
+		if !slices.ContainsFunc(ev.Repositories, func(known Repository) bool { return known.Name == repo.Name }) {
+			ev.Repositories = append(ev.Repositories, *repo)
+		}
+	}
 	return l, r.diags, !r.diags.HasErrors()
 }

@@ -49,7 +49,7 @@ func TestEvaluate(t *testing.T) {
 			}
 			state, ds, err := runlevel.Files(source.Tree{FS: files}, "runlevels")
 			require.NoError(t, err)
-			ev, more := runlevel.Evaluate(t.Context(), state, values, runlevel.Options{KubeContext: "here"})
+			ev, more := runlevel.Evaluate(t.Context(), state, values, runlevel.Options{KubeContext: "here", IsDir: func(name string) bool { return name == "charts" }})
 			got := describe(ev, append(ds, more...).Sorted())
 			for _, d := range more {
 				require.Contains(t, ev.Sources, d.Range.File)
@@ -76,6 +76,14 @@ func describe(ev runlevel.Evaluation, ds diag.Diagnostics) string {
 		fmt.Fprintf(&b, "  %s %s chart=%s", mark, r.Key(), r.Chart)
 		if r.Version != "" {
 			fmt.Fprintf(&b, " version=%s", r.Version)
+		}
+		if repo := r.Repository; repo != nil {
+			shown := *repo
+			shown.Range = diag.Range{}
+			fmt.Fprintf(&b, " from=%+v", shown)
+		}
+		if r.Devel || r.Verify || r.PlainHTTP || r.SkipTLSVerify || r.Keyring != "" {
+			fmt.Fprintf(&b, " devel=%t verify=%t keyring=%s plain=%t skip=%t", r.Devel, r.Verify, r.Keyring, r.PlainHTTP, r.SkipTLSVerify)
 		}
 		if !r.Installed {
 			b.WriteString(" installed=false")

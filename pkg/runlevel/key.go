@@ -7,18 +7,19 @@ import "strings"
 // goes without effect and without a word.
 var (
 	stateKeys = keySet{
-		read: words("releases helmDefaults commonLabels"),
-		known: words(`environments bases values templates helmfiles repositories hooks missingFileHandler
+		read: words("releases helmDefaults commonLabels repositories"),
+		known: words(`environments bases values templates helmfiles hooks missingFileHandler
 			missingFileHandlerConfig defaultInherit apiVersions kubeVersion helmBinary kustomizeBinary lockFilePath namespace
 			kubeContext chart llm`),
 	}
 	releaseKeys = keySet{
-		read: words("name namespace chart version values installed needs labels condition wait timeout createNamespace"),
+		read: words(`name namespace chart version values installed needs labels condition wait timeout createNamespace devel verify
+			keyring plainHttp insecureSkipTLSVerify`),
 		known: words(`kubeContext description directory chartPath secrets set setString valuesTemplate setTemplate
 			valuesPathPrefix env missingFileHandler missingFileHandlerConfig inherit installedTemplate conditionTemplate
-			waitTemplate verifyTemplate waitForJobs atomic cleanupOnFail force historyMax recreatePods reuseValues devel verify
-			keyring skipDeps skipRefresh disableValidation disableValidationOnInstall disableOpenAPIValidation postRenderer
-			postRendererArgs skipSchemaValidation enableDNS takeOwnership insecureSkipTLSVerify plainHttp cascade deleteWait
+			waitTemplate verifyTemplate waitForJobs atomic cleanupOnFail force historyMax recreatePods reuseValues
+			skipDeps skipRefresh disableValidation disableValidationOnInstall disableOpenAPIValidation postRenderer
+			postRendererArgs skipSchemaValidation enableDNS takeOwnership cascade deleteWait
 			deleteTimeout updateStrategy syncReleaseLabels rollbackOnFailure forceConflicts serverSide waitRetries suppressDiff
 			suppressOutputLineRegex disableAutoDetectedKubeVersionForDiff apiVersions kubeVersion dependencies jsonPatches
 			strategicMergePatches transformers forceNamespace forceGoGetter adopt hooks trackMode trackTimeout trackLogs
@@ -34,6 +35,13 @@ var (
 			rollbackOnFailure forceConflicts trackMode helmStuckGrace waitRetries`),
 	}
 )
+
+// repositoryKeys are those of an entry of `repositories`.
+var repositoryKeys = keySet{
+	read: words(`name url oci username password passCredentials caFile certFile keyFile skipTLSVerify plainHttp verify
+		keyring`),
+	known: words("managed registryConfig"),
+}
 
 // keySet are the keys that a map may have.
 type keySet struct{ read, known []string }

@@ -31,11 +31,16 @@ const (
 
 // reader turns the tree of one state file into releases, and collects what is wrong with it.
 type reader struct {
-	file   string
-	level  string
-	values map[string]any
-	o      Options
-	diags  diag.Diagnostics
+	file string
+	// content is the text of the file, as it is rendered.
+	content []byte
+	level   string
+	values  map[string]any
+	o       Options
+	// entries are the repositories of the file in their order, repos the same by their names.
+	entries []*Repository
+	repos   map[string]*Repository
+	diags   diag.Diagnostics
 }
 
 // item is one release as its file defines it, before needs are resolved over all files.
@@ -78,6 +83,7 @@ func (r *reader) state(root *value.Node) []item {
 		d.timeout = r.seconds(n.Get("timeout"), "helmDefaults.timeout", d.timeout)
 	}
 	d.labels = r.labels(root.Get("commonLabels"), "commonLabels")
+	r.repos = r.repositories(root.Get("repositories"))
 	var items []item
 	for i, n := range r.list(root.Get("releases"), "releases") {
 		what := fmt.Sprintf("releases[%d]", i)
@@ -85,6 +91,7 @@ func (r *reader) state(root *value.Node) []item {
 			continue
 		}
 		if it, ok := r.release(n, what, d); ok {
+			it.release.defined = &definition{file: r.file, text: r.content, index: i}
 			items = append(items, it)
 		}
 	}
@@ -96,7 +103,7 @@ func (r *reader) release(n *value.Node, what string, d defaults) (item, bool) {
 	r.keys(n, releaseKeys, "a release")
 	name, ok := r.text(n.Get("name"), what+".name")
 	if !ok {
-		r.missing(n, what, "name", "my-release")
+		r.missing(n, what, releaseKeys, "name", "my-release")
 		return item{}, false
 	}
 	if strings.Contains(name, "{{") {
@@ -119,7 +126,7 @@ func (r *reader) release(n *value.Node, what string, d defaults) (item, bool) {
 	}
 	chart, ok := r.text(n.Get("chart"), what+": chart")
 	if !ok {
-		r.missing(n, what, "chart", "../charts/NAME")
+		r.missing(n, what, releaseKeys, "chart", "../charts/NAME")
 	}
 	version, _ := r.text(n.Get("version"), what+": version")
 	rel := Release{
@@ -132,10 +139,15 @@ func (r *reader) release(n *value.Node, what string, d defaults) (item, bool) {
 		Wait:            r.boolean(n.Get("wait"), what+": wait", d.wait),
 		Timeout:         r.seconds(n.Get("timeout"), what+": timeout", d.timeout),
 		CreateNamespace: r.boolean(n.Get("createNamespace"), what+": createNamespace", d.createNamespace),
+		Devel:           r.boolean(n.Get("devel"), what+": devel", false),
+		Verify:          r.boolean(n.Get("verify"), what+": verify", false),
+		PlainHTTP:       r.boolean(n.Get("plainHttp"), what+": plainHttp", false),
+		SkipTLSVerify:   r.boolean(n.Get("insecureSkipTLSVerify"), what+": insecureSkipTLSVerify", false),
 		KubeContext:     r.o.KubeContext,
 		Level:           r.level,
 		Range:           start(n),
 	}
+	rel.Keyring, _ = r.text(n.Get("keyring"), what+": keyring")
 	if c := n.Get("chart"); c != nil {
 		rel.ChartRange = c.Origin.Range
 	}
@@ -143,7 +155,10 @@ func (r *reader) release(n *value.Node, what string, d defaults) (item, bool) {
 	rel.Labels = r.labels(n.Get("labels"), what+": labels")
 	maps.Copy(rel.Labels, map[string]string{"name": name, "namespace": namespace, "chart": path.Base(chart)})
 	maps.Copy(rel.Labels, d.labels)
-	it := item{release: rel, enabled: r.condition(n.Get("condition"), what)}
+	enabled := r.condition(n.Get("condition"), what)
+	rel.Repository = r.source(chart, rel.ChartRange, what, enabled)
+	r.way(n, rel, what)
+	it := item{release: rel, enabled: enabled}
 	for i, entry := range r.list(n.Get("needs"), what+": needs") {
 		if text, ok := r.text(entry, fmt.Sprintf("%s: needs[%d]", what, i)); ok {
 			it.needs = append(it.needs, need{text, entry.Origin.Range})
@@ -152,10 +167,10 @@ func (r *reader) release(n *value.Node, what string, d defaults) (item, bool) {
 	return it, true
 }
 
-// missing reports a key that a release must have, unless it is there in a form or under a name that was reported.
-func (r *reader) missing(n *value.Node, what, key, example string) {
+// missing reports a key that a map must have, unless it is there in a form or under a name that was reported.
+func (r *reader) missing(n *value.Node, what string, keys keySet, key, example string) {
 	reported := func(f value.Field) bool {
-		misspelt := !slices.Contains(releaseKeys.known, f.Key) && diag.Nearest(f.Key, releaseKeys.read) == key
+		misspelt := !slices.Contains(keys.known, f.Key) && diag.Nearest(f.Key, keys.read) == key
 		return misspelt || f.Key == key && !isNull(f.Value) && f.Value.Kind != value.String
 	}
 	if !slices.ContainsFunc(n.Fields, reported) {

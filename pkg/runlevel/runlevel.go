@@ -15,6 +15,8 @@ import (
 type Evaluation struct {
 	// Levels are the runlevels in the order they are applied, one per file, also where a file has no releases.
 	Levels []Level
+	// Repositories are those of all files, in their order; of several with one name the first.
+	Repositories []Repository
 	// Sources are the texts that diagnostics refer to: the files, and of the templated ones the rendered text under
 	// the name "FILE (rendered)".
 	Sources diag.Sources
@@ -41,6 +43,14 @@ type Release struct {
 	// Chart is the reference as it is written; package chart resolves it.
 	Chart   string
 	Version string
+	// Devel lets pre-releases answer an empty version.
+	Devel bool
+	// Repository is the entry that a chart REPOSITORY/NAME names; nil for every other form.
+	Repository *Repository
+	// Verify, Keyring, PlainHTTP and SkipTLSVerify are the release's own; each adds to what its Repository says.
+	Verify                   bool
+	Keyring                  string
+	PlainHTTP, SkipTLSVerify bool
 	// Values are the release's values entries folded into one tree as Helm folds --values, its numbers as Helm's own
 	// reading gives them (float64). It is empty and never nil where there are none; nobody changes it.
 	Values map[string]any
@@ -65,6 +75,8 @@ type Release struct {
 	// Range is the place of the release, and ChartRange that of its chart reference, both in Evaluation.Sources.
 	Range      diag.Range
 	ChartRange diag.Range
+	// defined is nil for a release of no state file.
+	defined *definition
 }
 
 // Key is NAMESPACE/NAME, which identifies a release in a cluster.

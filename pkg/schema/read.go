@@ -42,6 +42,8 @@ type reader struct {
 	lenient bool
 	// compiler is the library's, with all files of the schema.
 	compiler *jsonschema.Compiler
+	// chart is set for the schema of a chart, which keeps to no rules of ours: what has no meaning is skipped.
+	chart *chartReader
 }
 
 func newReader(stack source.Tree) *reader {
@@ -138,7 +140,7 @@ func (r *reader) shape(f *file, n *value.Node) *shape {
 	r.schema.shapes[n] = sh
 	r.shapes = append(r.shapes, sh)
 	if n.Kind != value.Map {
-		if n.Kind != value.Boolean {
+		if n.Kind != value.Boolean && r.chart == nil {
 			r.report(diag.SchemaWrongType, n.Origin.Range, "this is %s, where %s is wanted. Correct it.",
 				article(string(n.Kind)), wantSchema)
 		}
@@ -153,6 +155,10 @@ func (r *reader) shape(f *file, n *value.Node) *shape {
 // keyword takes one keyword into sh.
 func (r *reader) keyword(sh *shape, field *value.Field) {
 	k, known := keywords[field.Key]
+	if r.chart != nil {
+		r.chart.keyword(sh, field, k)
+		return
+	}
 	if !known {
 		r.unknownKeyword(*field)
 		return
@@ -266,12 +272,12 @@ func (r *reader) subschemas(sh *shape, field *value.Field) {
 func (r *reader) namedSubschemas(sh *shape, field *value.Field) {
 	for _, f := range field.Value.Fields {
 		if f.Value.Kind == value.List && field.Key == "dependencies" {
-			if !wantNames.fits(f.Value) {
+			if !wantNames.fits(f.Value) && r.chart == nil {
 				r.report(diag.SchemaWrongType, f.Value.Origin.Range, "a dependency is a schema or %s. Correct it.", wantNames)
 			}
 			continue
 		}
-		if _, known := keywords[f.Key]; known && field.Key == "properties" && !wantSchema.fits(f.Value) {
+		if _, known := keywords[f.Key]; known && field.Key == "properties" && !wantSchema.fits(f.Value) && r.chart == nil {
 			r.report(diag.SchemaMisplaced, f.KeyRange, "the keyword %q stands among the properties. Write it beside properties, not below it.", f.Key)
 			continue
 		}
@@ -299,7 +305,7 @@ func (r *reader) namedSubschemas(sh *shape, field *value.Field) {
 // pattern compiles a regular expression, or reports it and returns nil.
 func (r *reader) pattern(text string, at diag.Range) *regexp.Regexp {
 	re, err := regexp.Compile(text)
-	if err != nil {
+	if err != nil && r.chart == nil {
 		why := strings.TrimSuffix(strings.TrimPrefix(err.Error(), "error parsing regexp: "), ": `"+text+"`")
 		r.report(diag.SchemaBadPattern, at,
 			"the pattern %s cannot be used: %s. Rewrite it; Go's regular expressions have no look-ahead, look-behind or back references.",

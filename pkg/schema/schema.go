@@ -11,6 +11,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/merge"
@@ -36,6 +37,10 @@ type Schema struct {
 	shapes map[*value.Node]*shape
 	// deprecates says that some shape is deprecated.
 	deprecates bool
+	// quiet says that no detail shows a value: which of a chart's are secret, nobody says.
+	quiet bool
+	// documents are those of a chart's schema, by the addresses that the library knows them by.
+	documents map[string]*value.Node
 }
 
 // file is one file of the schema.
@@ -44,6 +49,17 @@ type file struct {
 	root    *value.Node
 	id      string
 	anchors map[string]*value.Node
+}
+
+// document returns the root of the document that the library knows by an address, or nil for one that is not ours.
+func (s *Schema) document(address string) *value.Node {
+	if s.documents != nil {
+		return s.documents[address]
+	}
+	if f := s.files[strings.TrimPrefix(address, scheme)]; f != nil {
+		return f.root
+	}
+	return nil
 }
 
 // shape is one subschema as it applies to a value: what the library does not tell about it.

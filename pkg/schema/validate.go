@@ -141,7 +141,6 @@ type finding struct {
 	named bool
 
 	keyword string
-	file    *file
 	owner   *value.Node // the subschema that has the keyword
 	asks    *value.Node // the keyword's value
 }
@@ -173,11 +172,9 @@ func (c *checker) find(e *jsonschema.ValidationError) (finding, bool) {
 		f.node = value.NewScalar(value.Origin{Layer: f.node.Origin.Layer, Range: f.field.KeyRange}, f.field.Key)
 	}
 	address, fragment, _ := strings.Cut(e.AbsoluteKeywordLocation, "#")
-	f.file = c.schema.files[strings.TrimPrefix(address, scheme)]
-	if f.file == nil {
+	if f.asks = c.schema.document(address); f.asks == nil {
 		return f, true // a draft's own schema
 	}
-	f.asks = f.file.root
 	for _, step := range pointer(fragment) {
 		f.owner, f.keyword, f.asks = f.asks, step, down(f.asks, step)
 	}
@@ -462,7 +459,7 @@ func (c *checker) notAllowed(f finding, allowed []*value.Node) {
 		texts[i] = plainText(n)
 	}
 	list := strings.Join(texts, ", ")
-	if near := diag.Nearest(f.node.Text(), texts); near != "" && !c.schema.secretAt(c.root, f.path) {
+	if near := diag.Nearest(f.node.Text(), texts); near != "" && !c.schema.quiet && !c.schema.secretAt(c.root, f.path) {
 		c.add(f, diag.ValuesNotAllowed, f.place(), "%s is not allowed. Did you mean %s? Allowed are %s.", c.show(f), near, list)
 		return
 	}
@@ -591,7 +588,7 @@ func (c *checker) show(f finding) string {
 	if f.named {
 		return f.subject("")
 	}
-	if c.schema.secretAt(c.root, f.path) || f.node.Kind == value.Map || f.node.Kind == value.List {
+	if c.schema.quiet || c.schema.secretAt(c.root, f.path) || f.node.Kind == value.Map || f.node.Kind == value.List {
 		return "the value"
 	}
 	text := plainText(f.node)

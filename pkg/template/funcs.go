@@ -15,7 +15,7 @@ import (
 
 // funcs are sprig's functions with helmfile's over them (helmfile 1.7, pkg/tmpl/context_funcs.go and
 // pkg/maputil; docs/templating_funcs.md), except that those which reach the world ask for permission, and that keys and
-// values come in order.
+// values come in order (Functions).
 func (r *run) funcs() template.FuncMap {
 	f := Functions()
 	f["sprigGet"] = f["get"]
@@ -26,9 +26,6 @@ func (r *run) funcs() template.FuncMap {
 		"required":       required,
 		"toYaml":         toYAML,
 		"fromYaml":       fromYAML,
-
-		"keys":   keys,
-		"values": values,
 
 		"env":         func(name string) (string, error) { return r.env("env", name) },
 		"requiredEnv": r.requiredEnv,
@@ -62,10 +59,19 @@ var outside = map[string]string{
 // useValues is what to do in place of asking the world.
 const useValues = "Put what it gives into the values repository, and read it from .Values instead."
 
+// allowEnv names the other way out, where the name is one that the flag can hold.
+func allowEnv(name string) string {
+	if strings.ContainsAny(name, " \t\n+,=\"'") || name == "" {
+		return ""
+	}
+	return " Or allow it: --allow env=" + name
+}
+
 func (r *run) env(function, name string) (string, error) {
 	value, ok := r.o.Allow.Env[name]
-	if !ok {
-		return "", forbidden{fmt.Sprintf("%s reads the variable %s of the environment, which a template may not. ", function, name) + useValues}
+	if !ok && !r.o.Allow.AnyEnv {
+		return "", forbidden{fmt.Sprintf("%s reads the variable %s of the environment, which a template may not. ", function, name) +
+			useValues + allowEnv(name)}
 	}
 	return value, nil
 }
@@ -192,7 +198,7 @@ func fromYAML(text string) (any, error) {
 
 // keys and values are sprig's, which take Go's random order of maps; sorted, a template writes the same text every time.
 func keys(dicts ...map[string]any) []string {
-	var out []string
+	out := []string{}
 	for _, d := range dicts {
 		out = append(out, slices.Sorted(maps.Keys(d))...)
 	}
@@ -200,7 +206,7 @@ func keys(dicts ...map[string]any) []string {
 }
 
 func values(dict map[string]any) []any {
-	var out []any
+	out := []any{}
 	for _, k := range keys(dict) {
 		out = append(out, dict[k])
 	}

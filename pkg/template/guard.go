@@ -5,7 +5,6 @@ import (
 	"math"
 	"reflect"
 	"regexp"
-	"strconv"
 	"strings"
 	"text/template"
 
@@ -16,14 +15,18 @@ const (
 	// callCost is what a call of a guarded function counts as, beside the size of its result: about a small map.
 	callCost = 128
 	// maxCompared bounds the length of lists that a function compares item by item with each other.
-	maxCompared = 1 << 13
+	maxCompared = 1 << 12
+	// maxSearch bounds the steps of a search, each for one character of the text and one of the pattern; they take seconds.
+	maxSearch = 1 << 27
 	// maxNumber bounds numbers that count, so that counting to them can't overflow.
 	maxNumber = 1 << 40
 )
 
-// Functions returns sprig's functions and those that text/template itself prints with. Guard puts them under bounds.
+// Functions returns sprig's functions and those that text/template itself prints with; keys and values come in order, where
+// sprig's take Go's random order of maps. Guard puts them under bounds.
 func Functions() template.FuncMap {
 	f := sprig.TxtFuncMap()
+	f["keys"], f["values"] = keys, values
 	f["print"], f["println"], f["printf"] = fmt.Sprint, fmt.Sprintln, fmt.Sprintf
 	f["html"], f["js"], f["urlquery"] = template.HTMLEscaper, template.JSEscaper, template.URLQueryEscaper
 	return f
@@ -40,34 +43,42 @@ func (b *Bounds) Guard(f template.FuncMap) {
 }
 
 // guard returns about how many bytes a call makes, counted from its arguments; a variadic one's are all in a.
-type guard func(a []reflect.Value) float64
+type guard func(a []any) float64
 
 // guards are the functions whose result can be much larger than what stands in the template, and those whose work is. They
 // are those of sprig 3.3 and Helm 3.22.
 var guards = map[string]guard{
-	"repeat":    func(a []reflect.Value) float64 { return number(a[0]) * size(a[1]) },
-	"indent":    func(a []reflect.Value) float64 { return number(a[0]) * lines(a[1]) },
-	"nindent":   func(a []reflect.Value) float64 { return number(a[0]) * lines(a[1]) },
-	"until":     func(a []reflect.Value) float64 { return counted(0, number(a[0]), 1) },
-	"untilStep": func(a []reflect.Value) float64 { return counted(number(a[0]), number(a[1]), number(a[2])) },
+	"repeat":    func(a []any) float64 { return number(a[0]) * size(a[1]) },
+	"indent":    func(a []any) float64 { return number(a[0]) * lines(a[1]) },
+	"nindent":   func(a []any) float64 { return number(a[0]) * lines(a[1]) },
+	"until":     func(a []any) float64 { return counted(0, number(a[0]), 1) },
+	"untilStep": func(a []any) float64 { return counted(number(a[0]), number(a[1]), number(a[2])) },
 	"seq":       sequence,
 
 	"randAlphaNum": many, "randAlpha": many, "randAscii": many, "randNumeric": many, "randBytes": many,
 
 	"join":                       joined,
-	"replace":                    func(a []reflect.Value) float64 { return occurrences(a[2], a[0]) * size(a[1]) },
-	"wrapWith":                   func(a []reflect.Value) float64 { return size(a[2]) * size(a[1]) },
-	"regexReplaceAll":            func(a []reflect.Value) float64 { return matches(a[0], a[1], a[2]) },
-	"mustRegexReplaceAll":        func(a []reflect.Value) float64 { return matches(a[0], a[1], a[2]) },
-	"regexReplaceAllLiteral":     func(a []reflect.Value) float64 { return matches(a[0], a[1], a[2]) },
-	"mustRegexReplaceAllLiteral": func(a []reflect.Value) float64 { return matches(a[0], a[1], a[2]) },
-	"split":                      func(a []reflect.Value) float64 { return perItem * occurrences(a[1], a[0]) },
-	"splitList":                  func(a []reflect.Value) float64 { return perItem * occurrences(a[1], a[0]) },
-	"regexSplit":                 func(a []reflect.Value) float64 { return perItem * found(a[0], a[1]) },
-	"mustRegexSplit":             func(a []reflect.Value) float64 { return perItem * found(a[0], a[1]) },
-	"regexFindAll":               func(a []reflect.Value) float64 { return perItem * found(a[0], a[1]) },
-	"mustRegexFindAll":           func(a []reflect.Value) float64 { return perItem * found(a[0], a[1]) },
+	"replace":                    func(a []any) float64 { return occurrences(a[2], a[0]) * size(a[1]) },
+	"wrapWith":                   func(a []any) float64 { return size(a[2]) * size(a[1]) },
+	"regexReplaceAll":            func(a []any) float64 { return matches(a[0], a[1], a[2]) },
+	"mustRegexReplaceAll":        func(a []any) float64 { return matches(a[0], a[1], a[2]) },
+	"regexReplaceAllLiteral":     func(a []any) float64 { return matches(a[0], a[1], a[2]) },
+	"mustRegexReplaceAllLiteral": func(a []any) float64 { return matches(a[0], a[1], a[2]) },
+	"split":                      func(a []any) float64 { return perItem * occurrences(a[1], a[0]) },
+	"splitList":                  func(a []any) float64 { return perItem * occurrences(a[1], a[0]) },
+	"regexSplit":                 func(a []any) float64 { return perItem * found(a[0], a[1]) },
+	"mustRegexSplit":             func(a []any) float64 { return perItem * found(a[0], a[1]) },
+	"regexFindAll":               func(a []any) float64 { return perItem * found(a[0], a[1]) },
+	"mustRegexFindAll":           func(a []any) float64 { return perItem * found(a[0], a[1]) },
 	"printf":                     formatted,
+	"regexMatch":                 nothing,
+	"mustRegexMatch":             nothing,
+	"regexFind":                  nothing,
+	"mustRegexFind":              nothing,
+	"regexQuoteMeta":             func(a []any) float64 { return 2 * size(a[0]) },
+	"splitn":                     func(a []any) float64 { return perItem * math.Min(number(a[1]), occurrences(a[2], a[0])) },
+	"trimAll":                    trimmed,
+	"trimall":                    trimmed,
 	"fromYaml":                   parsed,
 	"fromYamlArray":              parsed,
 	"fromJson":                   parsed,
@@ -80,9 +91,10 @@ var guards = map[string]guard{
 	"mustWithout":                compared,
 
 	// Made of their arguments, and counted by what they make.
-	"concat": nothing, "append": nothing, "mustAppend": nothing, "push": nothing, "mustPush": nothing,
-	"prepend": nothing, "mustPrepend": nothing, "list": nothing, "tuple": nothing, "dict": nothing,
-	"set": nothing, "b64enc": nothing, "b32enc": nothing,
+	"append": kept, "mustAppend": kept, "push": kept, "mustPush": kept, "prepend": kept, "mustPrepend": kept, "list": kept,
+	"tuple": kept, "dict": kept, "set": kept,
+	"concat": nothing, "keys": nothing, "values": nothing, "reverse": nothing, "mustReverse": nothing, "compact": nothing,
+	"mustCompact": nothing, "chunk": nothing, "mustChunk": nothing, "pluck": nothing, "urlJoin": nothing, "b64enc": nothing, "b32enc": nothing,
 	"genPrivateKey": nothing, "genCA": nothing, "genCAWithKey": nothing, "genSelfSignedCert": nothing,
 	"genSelfSignedCertWithKey": nothing, "genSignedCert": nothing, "genSignedCertWithKey": nothing,
 	"derivePassword": nothing, "bcrypt": nothing, "htpasswd": nothing,
@@ -99,8 +111,199 @@ var guards = map[string]guard{
 // perItem is about what an item of a list of texts takes, in a map with its key.
 const perItem = 64
 
-// guarded is fn, which fails where its result would be or is over the bounds.
+// guarded is fn, which fails where its result would be or is over the bounds. The forms of the functions that charts call
+// most are spelled out: reflection takes ten times as long.
 func (b *Bounds) guarded(name string, fn any, check guard) any {
+	switch fn := fn.(type) {
+	case func(string) string:
+		return func(s string) (string, error) {
+			estimate, err := b.before(name, check, s)
+			if err != nil {
+				return "", err
+			}
+			return b.text(name, fn(s), estimate)
+		}
+	case func(any) string:
+		return func(v any) (string, error) {
+			estimate, err := b.before(name, check, v)
+			if err != nil {
+				return "", err
+			}
+			return b.text(name, fn(v), estimate)
+		}
+	case func(...any) string:
+		return func(v ...any) (string, error) {
+			estimate, err := b.before(name, check, v...)
+			if err != nil {
+				return "", err
+			}
+			return b.text(name, fn(v...), estimate)
+		}
+	case func(string, ...any) string:
+		return func(s string, v ...any) (string, error) {
+			estimate, err := b.before(name, check, append([]any{s}, v...)...)
+			if err != nil {
+				return "", err
+			}
+			return b.text(name, fn(s, v...), estimate)
+		}
+	case func(string, any) string:
+		return func(s string, v any) (string, error) {
+			estimate, err := b.before(name, check, s, v)
+			if err != nil {
+				return "", err
+			}
+			return b.text(name, fn(s, v), estimate)
+		}
+	case func(int, string) string:
+		return func(n int, s string) (string, error) {
+			estimate, err := b.before(name, check, n, s)
+			if err != nil {
+				return "", err
+			}
+			return b.text(name, fn(n, s), estimate)
+		}
+	case func(string, string, string) string:
+		return func(x, y, z string) (string, error) {
+			estimate, err := b.before(name, check, x, y, z)
+			if err != nil {
+				return "", err
+			}
+			return b.text(name, fn(x, y, z), estimate)
+		}
+	case func(string) map[string]any:
+		return func(s string) (map[string]any, error) {
+			estimate, err := b.before(name, check, s)
+			if err != nil {
+				return nil, err
+			}
+			return fn(s), b.after(name, 0, estimate)
+		}
+	case func(...any) map[string]any:
+		return func(v ...any) (map[string]any, error) {
+			estimate, err := b.before(name, check, v...)
+			if err != nil {
+				return nil, err
+			}
+			return fn(v...), b.after(name, 0, estimate)
+		}
+	case func(...any) []any:
+		return func(v ...any) ([]any, error) {
+			estimate, err := b.before(name, check, v...)
+			if err != nil {
+				return nil, err
+			}
+			out := fn(v...)
+			return out, b.after(name, itemSize*len(out), estimate)
+		}
+	case func(map[string]any, string, any) map[string]any:
+		return func(m map[string]any, s string, v any) (map[string]any, error) {
+			estimate, err := b.before(name, check, m, s, v)
+			if err != nil {
+				return nil, err
+			}
+			return fn(m, s, v), b.after(name, 0, estimate)
+		}
+	case func(map[string]any, ...map[string]any) any:
+		return func(m map[string]any, more ...map[string]any) (any, error) {
+			args := make([]any, 0, 8)
+			args = append(args, m)
+			for _, m := range more {
+				args = append(args, m)
+			}
+			estimate, err := b.before(name, check, args...)
+			if err != nil {
+				return nil, err
+			}
+			out := fn(m, more...)
+			return out, b.after(name, shallow(reflect.ValueOf(out)), estimate)
+		}
+	}
+	return b.reflected(name, fn, check)
+}
+
+// itemSize is the size of an item of a []any, in bytes.
+const itemSize = 16
+
+// before refuses a call that would make too much.
+func (b *Bounds) before(name string, check guard, args ...any) (float64, error) {
+	if strings.Contains(name, "egex") && name != "regexQuoteMeta" {
+		if err := b.search(name, text(args[0]), text(args[1])); err != nil {
+			return 0, err
+		}
+	}
+	estimate := check(args)
+	if estimate > float64(b.limit) {
+		return 0, overBudget{name + " was asked for too much. Give it a smaller number, or less to work on."}
+	}
+	return estimate, nil
+}
+
+// search refuses a search that would take minutes. Go's takes a time that is linear in the text, and in the pattern with its
+// repetitions written out; one for all matches may do so for each of them, and is tried here first, since it can't be stopped.
+func (b *Bounds) search(name, pattern, in string) error {
+	tooMuch := overBudget{name + " was asked for too much. Give it a shorter text, or a simpler pattern."}
+	length := len(pattern)
+	repeated := 1
+	for i, c := range pattern {
+		if c != '{' {
+			continue
+		}
+		n := 0
+		for _, d := range pattern[i+1:] {
+			if d == ',' || d == '}' {
+				repeated = min(repeated*max(n, 1), 1000) // Go refuses more
+				if n = 0; d == '}' {
+					break
+				}
+				continue
+			}
+			if d < '0' || d > '9' || n > 1000 {
+				break
+			}
+			n = 10*n + int(d-'0')
+		}
+	}
+	if float64(length)*float64(repeated)*float64(len(in)) > maxSearch {
+		return tooMuch
+	}
+	if len(in)*len(in) <= maxSearch || strings.HasSuffix(name, "Match") || strings.HasSuffix(name, "Find") {
+		return nil
+	}
+	re, err := regexp.Compile(pattern)
+	if err != nil {
+		return nil // the function says so
+	}
+	for rest := in; rest != ""; {
+		if err := b.step(); err != nil {
+			return err
+		}
+		at := re.FindStringIndex(rest)
+		if at == nil {
+			return nil
+		}
+		rest = rest[max(at[1], 1):]
+	}
+	return nil
+}
+
+// after counts what a call made, and refuses it where it is too much.
+func (b *Bounds) after(name string, made int, estimate float64) error {
+	if made > b.limit {
+		return overBudget{name + " made too much. Look for a loop that makes its text or list larger and larger."}
+	}
+	return b.make(callCost + max(made, int(estimate)))
+}
+
+func (b *Bounds) text(name, s string, estimate float64) (string, error) {
+	if err := b.after(name, len(s), estimate); err != nil {
+		return "", err
+	}
+	return s, nil
+}
+
+// reflected is guarded for a function of any form.
+func (b *Bounds) reflected(name string, fn any, check guard) any {
 	v := reflect.ValueOf(fn)
 	t := v.Type()
 	in := make([]reflect.Type, t.NumIn())
@@ -113,17 +316,19 @@ func (b *Bounds) guarded(name string, fn any, check guard) any {
 	}
 	none := reflect.Zero(failure)
 	return reflect.MakeFunc(reflect.FuncOf(in, []reflect.Type{t.Out(0), failure}, t.IsVariadic()), func(args []reflect.Value) []reflect.Value {
-		all := args
-		if t.IsVariadic() {
-			all = args[: len(args)-1 : len(args)-1]
-			rest := args[len(args)-1]
-			for i := range rest.Len() {
-				all = append(all, rest.Index(i))
+		all := make([]any, 0, len(args))
+		for i, arg := range args {
+			if i < len(args)-1 || !t.IsVariadic() {
+				all = append(all, arg.Interface())
+				continue
+			}
+			for k := range arg.Len() {
+				all = append(all, arg.Index(k).Interface())
 			}
 		}
-		estimate := check(all)
-		if estimate > float64(b.limit) {
-			return refused(overBudget{name + " was asked for too much. Give it a smaller number, or less to work on."})
+		estimate, err := b.before(name, check, all...)
+		if err != nil {
+			return refused(err)
 		}
 		var out []reflect.Value
 		if t.IsVariadic() {
@@ -134,11 +339,7 @@ func (b *Bounds) guarded(name string, fn any, check guard) any {
 		if len(out) == 1 {
 			out = append(out, none)
 		}
-		made := shallow(out[0])
-		if made > b.limit {
-			return refused(overBudget{name + " made too much. Look for a loop that makes its text or list larger and larger."})
-		}
-		if err := b.make(callCost + max(made, int(estimate))); err != nil {
+		if err := b.after(name, shallow(out[0]), estimate); err != nil {
 			return refused(err)
 		}
 		return out
@@ -161,18 +362,36 @@ func shallow(v reflect.Value) int {
 
 // printable passes on what an action prints.
 func (b *Bounds) printable(v reflect.Value) (reflect.Value, error) {
-	if weight([]reflect.Value{v}) > float64(b.limit) {
+	total := 0
+	if !weigh(v, &total, 0) || total > b.limit {
 		return v, overBudget{"a value is too large to be printed, or holds itself. Print a part of it."}
 	}
 	return v, nil
 }
 
-func nothing([]reflect.Value) float64 { return 0 }
+func nothing([]any) float64 { return 0 }
+
+// kept is for what keeps its arguments: texts that functions without a guard made are counted here.
+func kept(a []any) float64 {
+	total := 0.0
+	for _, v := range a {
+		total += size(v)
+	}
+	return total
+}
+
+// trimmed is for a text that is compared with a set of characters, one with the other.
+func trimmed(a []any) float64 {
+	if size(a[0])*size(a[1]) > 8*maxSearch {
+		return math.Inf(1)
+	}
+	return 0
+}
 
 // parsed is for a text that becomes a tree.
-func parsed(a []reflect.Value) float64 { return 8 * size(a[0]) }
+func parsed(a []any) float64 { return 8 * size(a[0]) }
 
-func many(a []reflect.Value) float64 {
+func many(a []any) float64 {
 	if number(a[0]) > maxItems {
 		return math.Inf(1)
 	}
@@ -180,31 +399,35 @@ func many(a []reflect.Value) float64 {
 }
 
 // number is what sprig makes a count of: an integer.
-func number(v reflect.Value) float64 {
-	for v.Kind() == reflect.Interface {
-		v = v.Elem()
-	}
-	if !v.IsValid() || !v.CanInt() {
+func number(v any) float64 {
+	switch v := v.(type) {
+	case int:
+		return float64(v)
+	case nil:
 		return 0
 	}
-	return float64(v.Int())
+	rv := reflect.ValueOf(v)
+	if !rv.CanInt() {
+		return 0
+	}
+	return float64(rv.Int())
 }
 
-func text(v reflect.Value) string {
-	for v.Kind() == reflect.Interface {
-		v = v.Elem()
+func text(v any) string {
+	if s, ok := v.(string); ok {
+		return s
 	}
-	if v.Kind() != reflect.String {
-		return ""
+	if rv := reflect.ValueOf(v); rv.Kind() == reflect.String {
+		return rv.String()
 	}
-	return v.String()
+	return ""
 }
 
-func size(v reflect.Value) float64 { return float64(len(text(v))) }
+func size(v any) float64 { return float64(len(text(v))) }
 
-func lines(v reflect.Value) float64 { return float64(strings.Count(text(v), "\n") + 1) }
+func lines(v any) float64 { return float64(strings.Count(text(v), "\n") + 1) }
 
-func occurrences(in, of reflect.Value) float64 { return float64(strings.Count(text(in), text(of)) + 1) }
+func occurrences(in, of any) float64 { return float64(strings.Count(text(in), text(of)) + 1) }
 
 // counted is for a list of the numbers from start to stop.
 func counted(start, stop, by float64) float64 {
@@ -215,7 +438,7 @@ func counted(start, stop, by float64) float64 {
 }
 
 // sequence is for sprig's seq: END, START END, or START STEP END.
-func sequence(a []reflect.Value) float64 {
+func sequence(a []any) float64 {
 	switch len(a) {
 	case 1:
 		return counted(1, math.Abs(number(a[0])), 1)
@@ -229,19 +452,27 @@ func sequence(a []reflect.Value) float64 {
 }
 
 // joined is for a list of anything, and what stands between its items.
-func joined(a []reflect.Value) float64 {
-	list := a[1]
-	for list.Kind() == reflect.Interface {
-		list = list.Elem()
-	}
-	n := 1.0
-	if list.Kind() == reflect.Slice || list.Kind() == reflect.Array {
-		n = float64(list.Len())
-	}
-	return n*size(a[0]) + weight(a[1:])
+func joined(a []any) float64 {
+	return float64(max(length(a[1]), 1))*size(a[0]) + weight(a[1:])
 }
 
-func found(pattern, in reflect.Value) float64 {
+// length is that of a list; anything else has -1.
+func length(v any) int {
+	switch v := v.(type) {
+	case []any:
+		return len(v)
+	case []string:
+		return len(v)
+	case nil:
+		return -1
+	}
+	if rv := reflect.ValueOf(v); rv.Kind() == reflect.Slice || rv.Kind() == reflect.Array {
+		return rv.Len()
+	}
+	return -1
+}
+
+func found(pattern, in any) float64 {
 	re, err := regexp.Compile(text(pattern))
 	if err != nil {
 		return 0
@@ -250,15 +481,13 @@ func found(pattern, in reflect.Value) float64 {
 }
 
 // matches is for a replacement, in which each $ may stand for a whole match.
-func matches(pattern, in, by reflect.Value) float64 {
+func matches(pattern, in, by any) float64 {
 	return found(pattern, in)*size(by) + size(in)*float64(strings.Count(text(by), "$"))
 }
 
-var digits = regexp.MustCompile(`[0-9]+`)
-
 // formatted is for printf: a verb may print any argument, and pads it to its width and precision, each at most a million
 // (fmt).
-func formatted(a []reflect.Value) float64 {
+func formatted(a []any) float64 {
 	const widest = 1e6
 	format := text(a[0])
 	args := weight(a[1:])
@@ -270,21 +499,22 @@ func formatted(a []reflect.Value) float64 {
 	if !strings.Contains(format, "%") {
 		return total
 	}
-	for _, width := range digits.FindAllString(format, -1) {
-		if n, err := strconv.ParseFloat(width, 64); err == nil && n <= widest {
+	for i, n := 0, 0.0; i <= len(format); i++ {
+		if i < len(format) && '0' <= format[i] && format[i] <= '9' {
+			n = 10*n + float64(format[i]-'0')
+			continue
+		}
+		if n <= widest {
 			total += n
 		}
+		n = 0
 	}
 	return total
 }
 
 // compared is for lists whose items are compared with each other.
-func compared(a []reflect.Value) float64 {
-	list := a[0]
-	for list.Kind() == reflect.Interface {
-		list = list.Elem()
-	}
-	if (list.Kind() == reflect.Slice || list.Kind() == reflect.Array) && list.Len() > maxCompared {
+func compared(a []any) float64 {
+	if length(a[0]) > maxCompared {
 		return math.Inf(1)
 	}
 	return 0
@@ -292,10 +522,10 @@ func compared(a []reflect.Value) float64 {
 
 // weight is about the length of the values as text: a value that stands at several places counts at each, and one that holds
 // itself is infinite.
-func weight(a []reflect.Value) float64 {
+func weight(a []any) float64 {
 	total := 0
 	for _, v := range a {
-		if !weigh(v, &total, 0) {
+		if !weighPlain(v, &total, 0) {
 			return math.Inf(1)
 		}
 	}
@@ -309,11 +539,52 @@ const (
 	deepest = 10_000
 )
 
+// weighPlain is weigh for what the readers of YAML and JSON give.
+func weighPlain(v any, total *int, depth int) bool {
+	if depth > deepest || *total > heaviest {
+		return false
+	}
+	switch v := v.(type) {
+	case nil:
+		*total += 8
+	case string:
+		*total += 8 + len(v)
+	case bool, float64, int64, int:
+		*total += 16
+	case map[string]any:
+		*total += 8
+		for k, item := range v {
+			*total += 4 + len(k)
+			if !weighPlain(item, total, depth+1) {
+				return false
+			}
+		}
+	case []any:
+		*total += 8
+		for _, item := range v {
+			if !weighPlain(item, total, depth+1) {
+				return false
+			}
+		}
+	default:
+		return weigh(reflect.ValueOf(v), total, depth)
+	}
+	return true
+}
+
+var plainMap, plainList = reflect.TypeFor[map[string]any](), reflect.TypeFor[[]any]()
+
 func weigh(v reflect.Value, total *int, depth int) bool {
 	if depth > deepest || *total > heaviest {
 		return false
 	}
 	*total += 4
+	switch v.Kind() {
+	case reflect.Map, reflect.Slice:
+		if (v.Type() == plainMap || v.Type() == plainList) && v.CanInterface() {
+			return weighPlain(v.Interface(), total, depth)
+		}
+	}
 	switch v.Kind() {
 	case reflect.Interface, reflect.Pointer:
 		return v.IsNil() || weigh(v.Elem(), total, depth+1)

@@ -41,6 +41,8 @@ type Options struct {
 type Permissions struct {
 	// Env holds the variables of the environment that may be read, and their values.
 	Env map[string]string
+	// AnyEnv lets every variable be read; one that Env does not have is empty.
+	AnyEnv bool
 }
 
 // Execute carries out a template with helmfile's functions. A key that a map does not have is an error, as in helmfile
@@ -50,9 +52,10 @@ type Permissions struct {
 func Execute(ctx context.Context, text []byte, data any, o Options) (string, diag.Diagnostics) {
 	r := &run{Bounds: NewBounds(ctx, maxOutput, maxDepth), o: o}
 	data = clone(data, map[uintptr]any{})
-	t := template.New(o.File).Option("missingkey=error").Funcs(r.funcs())
+	r.functions = r.funcs()
+	t := template.New(o.File).Option("missingkey=error").Funcs(r.functions).Funcs(r.Watchers())
 	r.bind(t)
-	t, err := r.Parse(t, string(text))
+	t, err := r.Parse(t, string(text), r.functions)
 	if _, over := OverBudget(err); over {
 		return "", diag.Diagnostics{execution(err, text, data, o)}
 	}
@@ -69,7 +72,8 @@ func Execute(ctx context.Context, text []byte, data any, o Options) (string, dia
 // run is one execution: what all templates in it share.
 type run struct {
 	*Bounds
-	o Options
+	o         Options
+	functions template.FuncMap
 }
 
 // forbidden and undefined are the failures of functions that have a code of their own.
@@ -88,7 +92,7 @@ func (e undefined) Error() string { return e.detail }
 
 // bind gives t the functions that carry out templates themselves: they see the templates that t defines.
 func (r *run) bind(t *template.Template) {
-	t.Funcs(template.FuncMap{
+	own := template.FuncMap{
 		"include": func(name string, data any) (string, error) {
 			return r.Nested(func(w io.Writer) error {
 				return t.ExecuteTemplate(w, name, data)
@@ -102,14 +106,16 @@ func (r *run) bind(t *template.Template) {
 				}
 				inner.Option("missingkey=error")
 				r.bind(inner)
-				inner, err = r.Parse(inner.New(tplName), text)
+				inner, err = r.Parse(inner.New(tplName), text, r.functions)
 				if err != nil {
 					return err
 				}
 				return inner.Execute(w, data)
 			})
 		},
-	})
+	}
+	t.Funcs(own)
+	maps.Copy(r.functions, own)
 }
 
 // tplName is the name of a text given to tpl, which stands in no file.

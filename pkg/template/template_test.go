@@ -126,10 +126,29 @@ func TestExecuteReports(t *testing.T) {
 	}
 }
 
-// What a template may not do can't be allowed yet, so no detail may name a flag for it.
+// Variables of the environment can be allowed by name, and the detail says so; what can't be allowed yet names no flag.
+func TestARefusalNamesTheFlagThatAllowsIt(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`{{ env "HOME" }}`: "Or allow it: --allow env=HOME", `{{ requiredEnv "A_B" }}`: "Or allow it: --allow env=A_B",
+	} {
+		_, ds := template.Execute(t.Context(), []byte(text), data(), template.Options{})
+		require.Len(t, ds, 1, text)
+		require.Contains(t, ds[0].Detail, want)
+	}
+	allowed := template.Permissions{Env: map[string]string{"HOME": "/h"}}
+	out, ds := template.Execute(t.Context(), []byte(`{{ env "HOME" }}`), data(), template.Options{Allow: allowed})
+	require.Empty(t, ds)
+	require.Equal(t, "/h", out)
+	allowed.AnyEnv = true
+	out, ds = template.Execute(t.Context(), []byte(`{{ env "HOME" }}{{ env "UNSET" }}`), data(), template.Options{Allow: allowed})
+	require.Empty(t, ds)
+	require.Equal(t, "/h", out)
+}
+
 func TestARefusalAdvisedAFlagThatIsNotThere(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{`{{ env "HOME" }}`, `{{ requiredEnv "HOME" }}`, `{{ expandenv "$HOME" }}`, `{{ exec "ls" list }}`} {
+	for _, text := range []string{`{{ env "a b" }}`, `{{ expandenv "$HOME" }}`, `{{ exec "ls" list }}`} {
 		_, ds := template.Execute(t.Context(), []byte(text), data(), template.Options{})
 		require.Len(t, ds, 1, text)
 		require.NotContains(t, ds[0].Detail, "--allow", text)
