@@ -90,7 +90,11 @@ func runChartsLock(ctx context.Context, a *app, names []string, o chartsLockOpti
 		return err
 	}
 	a.report.Talk("charts.lock has %s; commit it", report.Plural(lock.Charts(), "chart"))
-	if platform.HasVendored() {
+	vendored, err := platform.HasVendored()
+	if err != nil {
+		return err
+	}
+	if vendored {
 		a.report.Talk("vendor/charts is to follow it: otomi charts vendor")
 	}
 	return nil

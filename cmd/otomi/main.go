@@ -4,7 +4,10 @@
 // the pipeline, hands what comes back to the report, and exits. It decides nothing about values, charts or clusters.
 package main
 
-import "os"
+import (
+	"os"
+	_ "time/tzdata" // a template that names a time zone renders the same on a machine without them
+)
 
 // version is set by the linker (see the Makefile).
 var version = "dev"

@@ -67,9 +67,11 @@ func newTemplate(a *app) *cobra.Command {
 	cmd.Flags().BoolVar(&o.noHooks, "no-hooks", false, "leave out all hooks")
 	cmd.Flags().BoolVar(&o.reveal, "reveal", false, "print secrets in clear")
 	cmd.Flags().BoolVar(&o.validate, "validate", false, "check every object against the Kubernetes schemas first")
-	cmd.Flags().StringArrayVarP(&o.showOnly, "show-only", "s", nil, "only what this `TEMPLATE` of the charts renders, by its path in the chart; repeat for more")
+	cmd.Flags().StringArrayVarP(&o.showOnly, "show-only", "s", nil,
+		"only what this `TEMPLATE` of the charts renders, by its path in the chart; repeat for more")
 	cmd.Flags().StringVar(&o.outputDir, "output-dir", "", "write files into `DIR` instead of standard output")
-	cmd.Flags().Var(formatFlag(&o.outputLayout, report.Layouts()...), "output-layout", "the files of --output-dir: object (one an object) or helmfile (one a template)")
+	cmd.Flags().Var(formatFlag(&o.outputLayout, report.Layouts()...), "output-layout",
+		"the files of --output-dir: object (one an object) or helmfile (one a template)")
 	cmd.Flags().VarP(formatFlag(&o.output, "yaml", "json"), "output", "o", "format: yaml or json")
 	return cmd
 }
@@ -120,6 +122,7 @@ func runTemplate(ctx context.Context, a *app, o templateOptions) error {
 		if err := a.reported(diags, platform.Shown(diags)); err != nil {
 			return err
 		}
+		platform.Forget(stage)
 	}
 	if err := a.matchedAny(found || len(clusters) == 0, o.selection); err != nil {
 		return err

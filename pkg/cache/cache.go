@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -50,6 +51,8 @@ type Cache struct {
 	// making makes the directory, once, before the first entry is written.
 	making sync.Once
 	made   error
+	// trusted says that the directory was looked at after it was made, before anything was read from it.
+	trusted atomic.Bool
 	// sweeping keeps the goroutines of a process from sweeping side by side.
 	sweeping sync.Mutex
 }
@@ -75,11 +78,14 @@ func (c *Cache) check() error {
 		return err
 	case !info.IsDir():
 		return errors.New("it is no directory")
-	case info.Mode().Perm()&0o022 != 0 || !owned(info):
+	case !own(info):
 		return ErrUnsafe
 	}
 	return nil
 }
+
+// own reports whether a file or directory is that of the user alone to write.
+func own(info fs.FileInfo) bool { return info.Mode().Perm()&0o022 == 0 && owned(info) }
 
 // path is the file of a key's entry.
 func (c *Cache) path(key string) string {
@@ -97,22 +103,31 @@ func sum(key string, data []byte) [sha256.Size]byte {
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-// Get returns what was kept under a key. An entry that is not as it was written is none, and is removed; so is one that can't
-// be read.
+// Get returns what was kept under a key. An entry that is not as it was written is none, and is removed. One that
+// others can write, or whose directory is not the user's alone, is none either: the sum of an entry tells what was damaged,
+// not who wrote it.
 func (c *Cache) Get(key string) ([]byte, bool) {
 	if c == nil {
 		return nil, false
 	}
 	name := c.path(key)
+	// Looked at before it is opened: the opening of a named pipe waits for ever.
+	info, err := os.Lstat(name)
+	if err != nil || !info.Mode().IsRegular() || !own(info) || c.max > 0 && info.Size() > c.max/4+int64(headerSize) {
+		return nil, false
+	}
+	// At Open there may have been no directory yet, and somebody else may have made it since.
+	if !c.trusted.Load() {
+		if c.check() != nil {
+			return nil, false
+		}
+		c.trusted.Store(true)
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, false
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil || !info.Mode().IsRegular() || c.max > 0 && info.Size() > c.max {
-		return nil, false
-	}
 	text := make([]byte, info.Size())
 	_, err = io.ReadFull(f, text)
 	if err != nil || !verified(key, text) {
@@ -135,7 +150,7 @@ func verified(key string, text []byte) bool {
 }
 
 // Put keeps data under a key. Who reads at the same time sees what was there before or all of it. Data over a quarter of the
-// bound is not kept, since it would drive out too much. After an error the cache is as before; the error is a directory
+// bound is not kept, since it would drive out too much. After an error the entry is whole or not there; the error is a directory
 // that can't be made or written, a full disk, or ErrUnsafe.
 func (c *Cache) Put(key string, data []byte) error {
 	if c == nil || c.max > 0 && int64(len(data)) > c.max/4 {

@@ -57,10 +57,17 @@ func over(file, format string, args ...any) refusal {
 	return refusal{diag.ChartBudget, file, fmt.Sprintf(format, args...)}
 }
 
+// isRefusal reports whether an error is about the chart itself.
+func isRefusal(err error) (refusal, bool) {
+	var r refusal
+	ok := errors.As(err, &r)
+	return r, ok
+}
+
 // within puts the directory or archive that a refusal is about before its file.
 func within(err error, dir string) error {
-	var r refusal
-	if !errors.As(err, &r) {
+	r, ok := isRefusal(err)
+	if !ok {
 		return err
 	}
 	r.file = path.Join(dir, r.file)
@@ -122,8 +129,7 @@ func (m meter) Read(p []byte) (int, error) {
 // over a bound, damaged, or has a link, a device or a name that leads elsewhere is one diagnostic without a place.
 func Unpack(archive []byte) ([]File, diag.Diagnostics) {
 	files, err := unpack(archive, newBudget(), 0)
-	var r refusal
-	if errors.As(err, &r) {
+	if r, ok := isRefusal(err); ok {
 		return nil, diag.Diagnostics{{Severity: diag.Error, Code: r.code, Detail: r.detail}}
 	}
 	return files, nil

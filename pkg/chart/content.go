@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/redkubes/otomi/pkg/diag"
@@ -18,10 +19,20 @@ type content struct {
 	files []File
 }
 
-// content returns what a reference outside of the stack means, once for each key.
+// content returns what a reference outside of the stack means, once for each key. Where provenance is asked for, it is
+// verified wherever the bytes came from.
 func (s *Store) content(ctx context.Context, r Ref) (content, diag.Diagnostics, error) {
+	got, diags, err := s.meant(ctx, r)
+	if err != nil || diags.HasErrors() || !wantsProvenance(r) || got.files == nil {
+		return got, diags, err
+	}
+	_, more, err := s.proven(ctx, r, got.entry)
+	return got, append(diags, more...), err
+}
+
+func (s *Store) meant(ctx context.Context, r Ref) (content, diag.Diagnostics, error) {
 	key := KeyOf(r)
-	return s.contents.get(ctx, key.id(), r.Range, func() (content, diag.Diagnostics, error) {
+	return s.contents.get(ctx, s.slot(r, key), r.Range, func() (content, diag.Diagnostics, error) {
 		if s.locking != nil {
 			return s.locking.content(ctx, s, r, key)
 		}
@@ -47,20 +58,60 @@ func (s *Store) content(ctx context.Context, r Ref) (content, diag.Diagnostics, 
 	})
 }
 
+// slot is under what the store remembers a reference. Where the network may be asked, the way to it is part of that.
+func (s *Store) slot(r Ref, key Key) string {
+	id := key.id() + "\x00" + r.commit
+	if s.o.Network != nil {
+		id += "\x00" + r.way()
+	}
+	return id
+}
+
 // current returns what the network says that a reference means now. It is fetched once for each address.
 func (s *Store) current(ctx context.Context, r Ref, key Key) (content, diag.Diagnostics, error) {
 	if s.o.Network == nil {
 		return content{}, diag.Diagnostics{notFetched(r.Range, key, "There is no charts.lock. ")}, nil
 	}
-	to, diags, err := s.o.Network.Resolve(ctx, r)
+	to, diags, err := s.resolve(ctx, r, key)
 	if err != nil || diags.HasErrors() {
 		return content{}, diags, err
 	}
-	got, more, err := s.fetches.get(ctx, to.URL+"\x00"+to.Version+"\x00"+to.Commit+"\x00"+to.Digest, r.Range,
+	// The address alone is not all that is asked for: a query was taken from it, which an address or a repository may have.
+	id := strings.Join([]string{to.URL, key.Chart, key.Repository, to.Version, to.Commit, to.Digest, r.way()}, "\x00")
+	got, more, err := s.fetches.get(ctx, id, r.Range,
 		func() (content, diag.Diagnostics, error) { return s.fetch(ctx, r, key, to) })
 	diags = append(diags, more...)
 	got.entry.Key = key
 	return got, diags, err
+}
+
+// resolve asks what a reference means now. What a branch or tag of git means is asked once, so that charts of one
+// repository fit together.
+func (s *Store) resolve(ctx context.Context, r Ref, key Key) (Resolved, diag.Diagnostics, error) {
+	if !strings.HasPrefix(key.Chart, "git+") {
+		return s.o.Network.Resolve(ctx, r)
+	}
+	at, repository, revision := cutGit(key.Chart)
+	to := Resolved{Name: chartName(at), URL: at, Commit: r.commit}
+	if to.Commit != "" {
+		return to, nil, nil
+	}
+	found, diags, err := s.revisions.get(ctx, repository+"@"+revision+"\x00"+r.way(), r.Range, func() (Resolved, diag.Diagnostics, error) {
+		return s.o.Network.Resolve(ctx, r)
+	})
+	to.Commit = found.Commit
+	return to, diags, err
+}
+
+// cutGit takes the revision off an address of git without credentials, and returns that of the repository, too.
+func cutGit(address string) (at, repository, revision string) {
+	at = address
+	if i := strings.LastIndexByte(at, '@'); i >= 0 {
+		at, revision = at[:i], at[i+1:]
+	}
+	scheme, rest, _ := strings.Cut(at, "://")
+	rest, _, _ = strings.Cut(rest, "//")
+	return at, scheme + "://" + strings.TrimSuffix(rest, "/"), revision
 }
 
 // fetch returns what was resolved, out of the cache where that has it.
@@ -82,6 +133,7 @@ func (s *Store) fetch(ctx context.Context, r Ref, key Key, to Resolved) (content
 				"What came is not what "+scrub(to.URL)+" is said to be. Ask who runs the server.")), nil
 		}
 		s.keep(p)
+		s.keepProvenance(p.digest, got.Provenance)
 	}
 	files, refused := p.files()
 	if refused != nil {
@@ -130,7 +182,15 @@ func opened(e Entry, archive []byte) (parcel, error) {
 
 // files unpacks the parcel.
 func (p parcel) files() ([]File, *refusal) {
-	files, err := unpack(p.archive, newBudget(), 0)
+	left := newBudget()
+	files, err := list(p.archive, left, 0)
+	if p.git {
+		// The digest says nothing of the order of the archive, and that of CRDs follows from it.
+		slices.SortFunc(files, func(a, b File) int { return walkOrder(a.Name, b.Name) })
+	}
+	if err == nil {
+		files, err = expand(trimmed(files), left, 0)
+	}
 	if err != nil {
 		r := asRefusal(err)
 		return nil, &r
@@ -140,8 +200,7 @@ func (p parcel) files() ([]File, *refusal) {
 
 // asRefusal is an error of reading an archive.
 func asRefusal(err error) refusal {
-	var r refusal
-	if errors.As(err, &r) {
+	if r, ok := isRefusal(err); ok {
 		return r
 	}
 	return refusal{code: diag.ChartInvalid, detail: err.Error() + ". Get the chart again."}
@@ -150,7 +209,11 @@ func asRefusal(err error) refusal {
 // parcel returns the bytes that an entry of the lock means: out of vendor/charts where there is one, else the cache, else
 // the network. They are those that are locked.
 func (s *Store) parcel(ctx context.Context, r Ref, e Entry) (parcel, diag.Diagnostics, error) {
-	if s.vendored() {
+	vendored, err := s.vendored()
+	if err != nil {
+		return parcel{}, nil, err
+	}
+	if vendored {
 		return s.fromVendor(r, e)
 	}
 	if p, ok := s.cached(e); ok {
@@ -159,15 +222,9 @@ func (s *Store) parcel(ctx context.Context, r Ref, e Entry) (parcel, diag.Diagno
 	if s.o.Network == nil {
 		return parcel{}, diag.Diagnostics{notFetched(r.Range, e.Key, "charts.lock has it, but neither vendor/charts nor the cache. ")}, nil
 	}
-	to := e.resolved()
-	if strings.HasSuffix(to.URL, "?") {
-		again := r
-		again.Version = orElse(e.Version, r.Version)
-		found, diags, err := s.o.Network.Resolve(ctx, again)
-		if err != nil || diags.HasErrors() {
-			return parcel{}, diags, err
-		}
-		to.URL = found.URL
+	to, diags, err := s.address(ctx, r, e)
+	if err != nil || diags.HasErrors() {
+		return parcel{}, diags, err
 	}
 	to.Digest = "" // compared here, where it is known what the other digest means
 	got, diags, err := s.o.Network.Fetch(ctx, r, to)
@@ -184,7 +241,21 @@ func (s *Store) parcel(ctx context.Context, r Ref, e Entry) (parcel, diag.Diagno
 				"the one it was. Ask who publishes it; if the new one is right: otomi charts lock --update "+e.Name)), nil
 	}
 	s.keep(p)
+	s.keepProvenance(p.digest, got.Provenance)
 	return p, diags, nil
+}
+
+// address is where the bytes of an entry are now.
+func (s *Store) address(ctx context.Context, r Ref, e Entry) (Resolved, diag.Diagnostics, error) {
+	to := e.resolved()
+	if !strings.HasSuffix(to.URL, "?") {
+		return to, nil, nil
+	}
+	again := r
+	again.Version = orElse(e.Version, r.Version)
+	found, diags, err := s.o.Network.Resolve(ctx, again)
+	to.URL = found.URL
+	return to, diags, err
 }
 
 // fromVendor reads the file of an entry in vendor/charts.
@@ -272,11 +343,4 @@ func (s *Store) keep(p parcel) {
 	if s.o.Cache != nil {
 		_ = s.o.Cache.Put(cacheKey(p.digest), p.archive)
 	}
-}
-
-// isRefusal reports whether an error is about the chart itself.
-func isRefusal(err error) (refusal, bool) {
-	var r refusal
-	ok := errors.As(err, &r)
-	return r, ok
 }

@@ -23,6 +23,11 @@ type seat struct {
 	// dir is the directory in the stack; git is the reference of one of a git repository instead.
 	dir string
 	git *Ref
+	// commit is the one that the directory of git is of: its neighbours are of the same.
+	commit string
+	// known are the repositories that dependencies may mean; asks, or nil, takes down which were looked up.
+	known []Repository
+	asks  *asks
 	// display is how the directory is shown.
 	display string
 	// trail are the directories whose dependencies led here.
@@ -60,6 +65,9 @@ func (s *Store) readLocal(ctx context.Context, w seat, left *budget) ([]File, di
 // complete adds the dependencies that Chart.yaml names and charts/ lacks, as helm dependency build would put them there
 // (pkg/downloader, Manager.Build), but also those of dependencies. Conditions and tags are Helm's business, when it renders.
 func (s *Store) complete(ctx context.Context, files []File, w seat, left *budget) ([]File, diag.Diagnostics, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
 	if m := metadataOf(files); m == nil || len(m.Dependencies) == 0 {
 		return files, nil, nil
 	}
@@ -80,8 +88,13 @@ func (s *Store) complete(ctx context.Context, files []File, w seat, left *budget
 	if len(w.trail) > maxNesting {
 		return nil, nil, over("", "the chart has dependencies of dependencies more than %d deep. Remove some.", maxNesting)
 	}
+	for _, i := range lacking {
+		if d := c.Metadata.Dependencies[i]; !strings.HasPrefix(d.Repository, "file://") {
+			w.asks.add(d)
+		}
+	}
 	var diags diag.Diagnostics
-	locked, problem := s.helmLock(c, files, w)
+	locked, problem := helmLock(c, files, w)
 	if problem != nil {
 		return nil, diag.Diagnostics{*problem}, nil
 	}
@@ -111,10 +124,11 @@ func (s *Store) dependency(ctx context.Context, d *helmchart.Dependency, version
 	if rel, ok := strings.CutPrefix(d.Repository, "file://"); ok {
 		return s.neighbour(ctx, d, rel, at, w, left)
 	}
-	r, problem := s.dependencyRef(d, version, at)
+	r, problem := dependencyRef(d, version, at, w.known)
 	if problem != "" {
 		return nil, diag.Diagnostics{lacking(at, d, problem)}, nil
 	}
+	r.Known = w.known
 	got, diags, err := s.content(ctx, r)
 	if err != nil || diags.HasErrors() {
 		return nil, diags, err
@@ -130,12 +144,13 @@ func (s *Store) neighbour(ctx context.Context, d *helmchart.Dependency, rel stri
 	if strings.HasPrefix(rel, "/") || strings.Contains(rel, `\`) {
 		return nil, diag.Diagnostics{lacking(at, d, "it is an absolute path. Write one that is seen from the chart's directory: file://../NAME")}, nil
 	}
-	next := seat{trail: append(slices.Clip(w.trail), w.place())}
+	next := seat{commit: w.commit, known: w.known, asks: w.asks, trail: append(slices.Clip(w.trail), w.place())}
 	if w.git != nil {
 		r, ok := besides(*w.git, rel)
 		if !ok {
 			return nil, diag.Diagnostics{lacking(at, d, "it leads out of the git repository. Put it into charts/")}, nil
 		}
+		r.commit = w.commit
 		next.git, next.display = &r, shownAs(KeyOf(r), Entry{})
 	} else {
 		next.dir = path.Join(w.dir, rel)
@@ -228,19 +243,19 @@ func (s *Store) dependencyRange(files []File, w seat, i int) diag.Range {
 }
 
 // dependencyRef is the reference that a dependency means. The problem is a sentence without its full stop.
-func (s *Store) dependencyRef(d *helmchart.Dependency, version string, at diag.Range) (r Ref, problem string) {
+func dependencyRef(d *helmchart.Dependency, version string, at diag.Range, known []Repository) (r Ref, problem string) {
 	if strings.ContainsAny(d.Name, `/\:@`) || d.Name == "" {
 		return r, "that is no name of a chart. Correct it"
 	}
 	r = Ref{Version: orElse(version, d.Version), Range: at}
-	alias, named := strings.CutPrefix(d.Repository, "@")
-	if !named {
-		alias, named = strings.CutPrefix(d.Repository, "alias:")
+	alias, isAlias := strings.CutPrefix(d.Repository, "@")
+	if !isAlias {
+		alias, isAlias = strings.CutPrefix(d.Repository, "alias:")
 	}
-	if named {
-		for _, known := range s.o.Repositories {
-			if known.Name == alias {
-				r.Repository, r.Chart = &known, known.Name+"/"+d.Name
+	if isAlias {
+		for _, k := range known {
+			if k.Name == alias {
+				r.Repository, r.Chart = &k, k.Name+"/"+d.Name
 				return r, ""
 			}
 		}
@@ -249,7 +264,7 @@ func (s *Store) dependencyRef(d *helmchart.Dependency, version string, at diag.R
 	if u, err := url.Parse(d.Repository); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" && u.Scheme != "oci" {
 		return r, "that is no address of a repository. Write https://HOST/PATH, oci://HOST/PATH or file://../NAME"
 	}
-	return inRepository(r, d.Repository, d.Name, s.o.Repositories), ""
+	return inRepository(r, d.Repository, d.Name, known), ""
 }
 
 // inRepository returns r as the chart called name at the address of a repository, with the credentials that are known for
@@ -314,25 +329,21 @@ func besides(r Ref, rel string) (_ Ref, ok bool) {
 // helmLock returns the version that Chart.lock (or requirements.lock) has for each dependency of Chart.yaml, "" where it has
 // none. A lock that was not made for these dependencies is a diagnostic, as in helm dependency build (Helm 3.22,
 // pkg/downloader, Manager.Build; internal/resolver, HashReq and HashV2Req).
-func (s *Store) helmLock(c *helmchart.Chart, files []File, w seat) ([]string, *diag.Diagnostic) {
+func helmLock(c *helmchart.Chart, files []File, w seat) ([]string, *diag.Diagnostic) {
 	asked := c.Metadata.Dependencies
 	versions := make([]string, len(asked))
 	if c.Lock == nil {
 		return versions, nil
 	}
 	// Helm writes the digest with @NAME replaced by the address.
-	named := make([]*helmchart.Dependency, len(asked))
+	addressed := make([]*helmchart.Dependency, len(asked))
 	for i, d := range asked {
 		resolved := *d
-		for _, known := range s.o.Repositories {
-			if d.Repository == "@"+known.Name || d.Repository == "alias:"+known.Name {
-				resolved.Repository = known.URL
-			}
-		}
-		named[i] = &resolved
+		resolved.Repository = named(d.Repository, w.known)
+		addressed[i] = &resolved
 	}
 	inSync := c.Lock.Digest == hash([2][]*helmchart.Dependency{asked, c.Lock.Dependencies}) ||
-		c.Lock.Digest == hash([2][]*helmchart.Dependency{named, c.Lock.Dependencies})
+		c.Lock.Digest == hash([2][]*helmchart.Dependency{addressed, c.Lock.Dependencies})
 	if c.Metadata.APIVersion == helmchart.APIVersionV1 {
 		inSync = inSync || c.Lock.Digest == hash(map[string][]*helmchart.Dependency{"dependencies": asked})
 	}
@@ -347,11 +358,23 @@ func (s *Store) helmLock(c *helmchart.Chart, files []File, w seat) ([]string, *d
 		}
 		return nil, &d
 	}
-	for i, d := range asked {
-		for _, l := range c.Lock.Dependencies {
-			same := l.Repository == d.Repository || l.Repository == named[i].Repository
-			if l.Name == d.Name && same && satisfies(l.Version, orElse(d.Version, "*")) {
-				versions[i] = l.Version
+	// Helm writes one for each of Chart.yaml, in its order. Where somebody sorted them, the first that fits and that no other
+	// dependency has.
+	used := make([]bool, len(c.Lock.Dependencies))
+	fits := func(i, j int) bool {
+		d, l := asked[i], c.Lock.Dependencies[j]
+		same := l.Repository == d.Repository || l.Repository == addressed[i].Repository
+		return !used[j] && l.Name == d.Name && same && satisfies(l.Version, orElse(d.Version, "*"))
+	}
+	for i := range asked {
+		if i < len(used) && fits(i, i) {
+			versions[i], used[i] = c.Lock.Dependencies[i].Version, true
+		}
+	}
+	for i := range asked {
+		for j := 0; versions[i] == "" && j < len(used); j++ {
+			if fits(i, j) {
+				versions[i], used[j] = c.Lock.Dependencies[j].Version, true
 			}
 		}
 	}

@@ -210,7 +210,7 @@ func (r *Remote) listGit(ctx context.Context, p place) ([]string, error) {
 // server sends, which are kept in memory.
 func (r *Remote) fetchGit(ctx context.Context, p place, to Resolved) (Fetched, error) {
 	if asked, _ := r.verify(p); asked {
-		return Fetched{}, faultf(diag.ChartProvenance, "the provenance of %s is asked for, and a chart in git has none. Pin a commit instead, and take verify away", p.display)
+		return Fetched{}, noProvenanceInGit(p.display)
 	}
 	session, refs, err := r.git(ctx, p)
 	if err != nil {

@@ -20,13 +20,6 @@ import (
 	helmchart "helm.sh/helm/v3/pkg/chart"
 )
 
-// indexEntry is the index of one repository, downloaded by the first who asks for it.
-type indexEntry struct {
-	once  sync.Once
-	index *index
-	err   error
-}
-
 // index is an index in parts, one for each chart, which is read when somebody asks for it: a large index takes seconds and
 // hundreds of megabytes to read whole.
 type index struct {
@@ -52,27 +45,19 @@ func (r *Remote) index(ctx context.Context, p place) (*index, error) {
 	// What it is called and what is asked of its charts makes no other index of it.
 	key := p.repository
 	key.Name, key.Verify, key.Keyring = "", false, ""
-	r.mu.Lock()
-	e, ok := r.indexes[key]
-	if !ok {
-		e = &indexEntry{}
-		r.indexes[key] = e
-	}
-	r.mu.Unlock()
-	e.once.Do(func() {
+	x, _, err := r.indexes.get(ctx, fmt.Sprintf("%q", fmt.Sprint(key)), diag.Range{}, func() (*index, diag.Diagnostics, error) {
 		at, err := resolveURL(p.url, "index.yaml")
 		if err != nil {
-			e.err = err
-			return
+			return nil, nil, err
 		}
 		text, err := r.get(ctx, p, at, "the index of the repository "+p.repository.Name, maxIndex)
 		if err != nil {
-			e.err = err
-			return
+			return nil, nil, err
 		}
-		e.index, e.err = readIndex(text, p.repository.Name, hostOf(at))
+		x, err := readIndex(text, p.repository.Name, hostOf(at))
+		return x, nil, err
 	})
-	return e.index, e.err
+	return x, err
 }
 
 // resolveURL sees an address from that of a repository, as Helm does (pkg/repo, ResolveReferenceURL): the repository's
@@ -90,7 +75,10 @@ func resolveURL(base *url.URL, address string) (*url.URL, error) {
 	from.RawPath = strings.TrimSuffix(from.RawPath, "/") + "/"
 	from.Path = strings.TrimSuffix(from.Path, "/") + "/"
 	u = from.ResolveReference(u)
-	u.RawQuery, u.User = from.RawQuery, nil
+	u.User = nil
+	if origin(u) == origin(base) { // "//HOST/PATH" is of another host, and the query may be a token
+		u.RawQuery = from.RawQuery
+	}
 	return u, nil
 }
 
@@ -482,7 +470,16 @@ func (r *Remote) resolveIndex(ctx context.Context, p place, asked string) (Resol
 	if at.RawQuery == p.url.RawQuery && origin(at) == origin(p.url) {
 		at.RawQuery = "" // Fetch adds it
 	}
-	return Resolved{Name: p.name, Version: entry.version, URL: at.String(), Digest: strings.TrimPrefix(entry.digest, "sha256:")}, nil
+	return Resolved{Name: p.name, Version: entry.version, URL: at.String(), Digest: indexDigest(entry.digest)}, nil
+}
+
+// indexDigest is the digest of an index as hex, or "" for what is no sha256: Helm does not look at it.
+func indexDigest(text string) string {
+	text = strings.TrimPrefix(strings.ToLower(text), "sha256:")
+	if !digestForm.MatchString(text) {
+		return ""
+	}
+	return text
 }
 
 // listed returns the versions of a chart in the index of a repository.

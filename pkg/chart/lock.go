@@ -150,21 +150,12 @@ func (l *Lock) satisfying(k Key, asked map[Key]bool) (Entry, bool) {
 		if e.Chart != k.Chart || e.Repository != k.Repository || e.Commit != "" || asked[e.Key] || !satisfies(e.Version, orElse(k.Constraint, "*")) {
 			continue
 		}
-		if best.Version == "" || newer(e.Version, best.Version) {
+		if best.Version == "" || Newer(e.Version, best.Version) {
 			best = e
 		}
 	}
 	best.Key = k
 	return best, best.Version != ""
-}
-
-func newer(a, b string) bool {
-	v, err := semver.NewVersion(a)
-	if err != nil {
-		return false
-	}
-	w, err := semver.NewVersion(b)
-	return err == nil && v.GreaterThan(w)
 }
 
 // satisfies reports whether version is one that constraint asks for, as Helm reads both. What is neither does not.
@@ -188,6 +179,9 @@ func (e Entry) resolved() Resolved {
 
 // file is the name of the entry's file in vendor/charts.
 func (e Entry) file() string { return fmt.Sprintf("%s-%s-%s.tgz", e.Name, e.Version, short(e.SHA256)) }
+
+// provenance is the name of its .prov file there.
+func (e Entry) provenance() string { return e.file() + ".prov" }
 
 // ref is a reference that means the entry, with the credentials that are known for its repository.
 func (e Entry) ref(known []Repository) Ref {
@@ -260,6 +254,10 @@ func ReadLock(tree source.Tree) (*Lock, diag.Diagnostics, error) {
 	text, err := readFile(tree.FS, LockFile, maxLock)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		// Without the file nothing would be pinned, and a link to nothing is no decision to that.
+		if _, err := fs.Lstat(tree.FS, LockFile); err == nil {
+			return &Lock{}, diag.Diagnostics{badLock(diag.Range{File: tree.Display(LockFile)}, "charts.lock is a link to nothing. Remove it. %s", lockAgain)}, nil
+		}
 		return nil, nil, nil
 	case errors.Is(err, errLarge):
 		return nil, diag.Diagnostics{badLock(diag.Range{File: tree.Display(LockFile)},

@@ -179,8 +179,11 @@ func TestLockNamesAllThatComesFromElsewhere(t *testing.T) {
 		"charts/web/Chart.yaml":  meta("web", "1.0.0") + "dependencies:\n- {name: near, version: 1.x, repository: 'file://../near'}\n- {name: nginx, version: 2.x, repository: '@stable'}\n",
 		"charts/near/Chart.yaml": meta("near", "1.0.0") + "dependencies:\n- {name: redis, version: 3.x, repository: 'oci://r.example.com/charts'}\n",
 	}
-	s := chart.NewStore(chart.Options{Stack: stack(files), Network: w, Repositories: []chart.Repository{*stable}})
-	refs := []chart.Ref{{Chart: "../charts/web", Base: "runlevels"}, nginx("~1.0"), nginx("~1.0"), gitRef}
+	s := chart.NewStore(chart.Options{Stack: stack(files), Network: w})
+	known := []chart.Repository{*stable}
+	refs := []chart.Ref{
+		{Chart: "../charts/web", Base: "runlevels", Known: known}, nginx("~1.0"), nginx("~1.0"), {Chart: gitRef.Chart, Known: known},
+	}
 	l := lockOf(t, s, chart.LockOptions{}, refs...)
 	text := string(l.Marshal())
 	g := l.Entries[0]
@@ -190,13 +193,13 @@ charts:
 - chart: "git+https://git.example.com/r//charts/g@v1"
   name: "g"
   version: "0.1.0"
-  url: "git+https://git.example.com/r//charts/g@v1"
+  url: "git+https://git.example.com/r//charts/g"
   sha256: "%s"
   commit: "%s"
 - chart: "git+https://git.example.com/r//charts/h@v1"
   name: "h"
   version: "0.2.0"
-  url: "git+https://git.example.com/r//charts/h@v1"
+  url: "git+https://git.example.com/r//charts/h"
   sha256: "%s"
   commit: "%[2]s"
 - chart: "oci://r.example.com/charts/redis"
@@ -247,7 +250,7 @@ charts:
 	require.Equal(t, text, string(read.Marshal()))
 	require.Empty(t, l.Diff(read))
 	w.asks()
-	s = chart.NewStore(chart.Options{Stack: stack(files), Network: w, Lock: read, Repositories: []chart.Repository{*stable}})
+	s = chart.NewStore(chart.Options{Stack: stack(files), Network: w, Lock: read})
 	for _, r := range refs {
 		c, ds, err := s.Load(t.Context(), r)
 		require.NoError(t, err)

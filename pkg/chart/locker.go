@@ -29,6 +29,8 @@ type locker struct {
 
 	mu      sync.Mutex
 	entries map[Key]Entry
+	// bound are the keys of neighbours of charts in git.
+	bound map[Key]bool
 	// matched are the names of the options that a chart has.
 	matched map[string]bool
 }
@@ -44,7 +46,7 @@ func (s *Store) Lock(ctx context.Context, refs []Ref, o LockOptions) (*Lock, dia
 	options := s.o
 	options.Files, options.Lock = source.Tree{}, nil
 	making := NewStore(options)
-	l := &locker{old: s.o.Lock, o: o, asked: map[Key]bool{}, entries: map[Key]Entry{}, matched: map[string]bool{}}
+	l := &locker{old: s.o.Lock, o: o, asked: map[Key]bool{}, entries: map[Key]Entry{}, bound: map[Key]bool{}, matched: map[string]bool{}}
 	making.locking = l
 	var once []Ref
 	seen := map[string]bool{}
@@ -53,6 +55,10 @@ func (s *Store) Lock(ctx context.Context, refs []Ref, o LockOptions) (*Lock, dia
 		if isRemote(r) {
 			l.asked[KeyOf(r)] = true
 			id = KeyOf(r).id()
+		}
+		for _, known := range r.Known { // by which the dependencies may be others
+			known.Range = diag.Range{}
+			id += fmt.Sprintf("\x00%q", fmt.Sprint(known))
 		}
 		if !seen[id] {
 			seen[id] = true
@@ -116,7 +122,7 @@ func (s *Store) trace(ctx context.Context, r Ref) (diag.Diagnostics, error) {
 		if err != nil || diags.HasErrors() || got.entry.Commit == "" {
 			return diags, err
 		}
-		w, files = seat{git: &r, display: shownAs(KeyOf(r), got.entry)}, got.files
+		w, files = seat{git: &r, commit: got.entry.Commit, display: shownAs(KeyOf(r), got.entry), known: r.Known}, got.files
 		_, more, err := s.complete(ctx, files, w, left)
 		return tracedErr(append(diags, more...), err, w.display)
 	}
@@ -124,7 +130,7 @@ func (s *Store) trace(ctx context.Context, r Ref) (diag.Diagnostics, error) {
 	if err != nil || diags.HasErrors() || !info.IsDir() {
 		return diags, err
 	}
-	w = seat{dir: name, display: s.o.Stack.Display(name)}
+	w = seat{dir: name, display: s.o.Stack.Display(name), known: r.Known}
 	_, diags, err = s.readLocal(ctx, w, left)
 	return tracedErr(diags, err, w.display)
 }
@@ -143,7 +149,7 @@ func tracedErr(diags diag.Diagnostics, err error, display string) (diag.Diagnost
 // content records what a reference means. The files of a chart that stays as it is are fetched only where they may name
 // dependencies.
 func (l *locker) content(ctx context.Context, s *Store, r Ref, key Key) (content, diag.Diagnostics, error) {
-	if e, ok := l.kept(key); ok {
+	if e, ok := l.kept(key); ok && (r.commit == "" || e.Commit == r.commit) {
 		got := content{entry: e}
 		if e.Commit != "" {
 			p, diags, err := s.parcel(ctx, r, e)
@@ -156,12 +162,12 @@ func (l *locker) content(ctx context.Context, s *Store, r Ref, key Key) (content
 			}
 			got.files = files
 		}
-		l.add(e)
+		l.add(e, r.commit != "")
 		return got, nil, nil
 	}
 	got, diags, err := s.current(ctx, r, key)
 	if err == nil && !diags.HasErrors() {
-		l.add(got.entry)
+		l.add(got.entry, r.commit != "")
 	}
 	return got, diags, err
 }
@@ -206,10 +212,20 @@ func chartName(address string) string {
 	return name
 }
 
-func (l *locker) add(e Entry) {
+// add takes an entry down. Of several of one key that of the neighbour of a chart in git stands (bound), whose commit is
+// given, then the newest, whatever came first.
+func (l *locker) add(e Entry, bound bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.entries[e.Key] = e
+	old, ok := l.entries[e.Key]
+	switch {
+	case !ok, bound && !l.bound[e.Key]:
+	case !bound && l.bound[e.Key]:
+		return
+	case e.Version == old.Version && e.SHA256 >= old.SHA256, Newer(old.Version, e.Version):
+		return
+	}
+	l.entries[e.Key], l.bound[e.Key] = e, bound
 }
 
 // unmatched reports the names that an update was asked for and no chart has.

@@ -1,6 +1,11 @@
 package chart
 
-import "github.com/redkubes/otomi/pkg/diag"
+import (
+	"fmt"
+	"net/url"
+
+	"github.com/redkubes/otomi/pkg/diag"
+)
 
 // Ref names a chart as a release does.
 type Ref struct {
@@ -16,8 +21,41 @@ type Ref struct {
 	Base string
 	// Repository is the one that REPOSITORY/NAME names; nil for every other form.
 	Repository *Repository
+	// Verify asks for provenance by a key of Keyring, a path, beside what Repository says.
+	Verify  bool
+	Keyring string
+	// Known are the repositories that the dependencies of the chart may mean: by @NAME, alias:NAME or the same address, with
+	// their credentials. They are those of who names the chart: each cluster has its own.
+	Known []Repository
 	// Range is the place of the reference.
 	Range diag.Range
+
+	// commit is the one of the chart that this is a neighbour of, in git; "" where the revision says it.
+	commit string
+}
+
+// provenance reports whether the chart's provenance is asked for, and the path of the keyring.
+func (r Ref) provenance() (wanted bool, keyring string) {
+	wanted, keyring = r.Verify, r.Keyring
+	if r.Repository != nil {
+		wanted, keyring = wanted || r.Repository.Verify, orElse(keyring, r.Repository.Keyring)
+	}
+	return wanted, keyring
+}
+
+// way is how a reference is asked for beside its key: by whom, and whom it trusts on the way. What came on one way was not
+// had on another.
+func (r Ref) way() string {
+	var repo Repository
+	if r.Repository != nil {
+		repo = *r.Repository
+	}
+	user := ""
+	if u, err := url.Parse(orElse(repo.URL, r.Chart)); err == nil && u.User != nil {
+		user = u.User.String()
+	}
+	return sumOf(fmt.Appendf(nil, "%q %q %q %t %q %q %q %t %t", user, repo.Username, repo.Password, repo.PassCredentials,
+		repo.CAFile, repo.CertFile, repo.KeyFile, repo.SkipTLSVerify, repo.PlainHTTP))
 }
 
 // Repository is where charts come from, by an entry of `repositories` of a state file (helmfile 1.7, pkg/state,

@@ -79,7 +79,7 @@ type Remote struct {
 	o       RemoteOptions
 	mu      sync.Mutex
 	clients map[clientKey]*clientEntry
-	indexes map[Repository]*indexEntry
+	indexes memo[*index]
 }
 
 // Resolved is what a reference means at one moment: all that a lock file has to remember.
@@ -131,7 +131,7 @@ func NewRemote(o RemoteOptions) *Remote {
 	if o.Sleep == nil {
 		o.Sleep = sleep
 	}
-	return &Remote{o: o, clients: map[clientKey]*clientEntry{}, indexes: map[Repository]*indexEntry{}}
+	return &Remote{o: o, clients: map[clientKey]*clientEntry{}}
 }
 
 // IsRemote reports whether a chart of this reference comes over the network by its form alone: oci://, http(s):// and
@@ -289,6 +289,7 @@ func (r *Remote) place(ref Ref) (place, error) {
 			CAFile: r.o.CAFile, CertFile: r.o.CertFile, KeyFile: r.o.KeyFile,
 		}
 	}
+	p.repository.Verify, p.repository.Keyring = ref.provenance()
 	if !IsRemote(raw) {
 		if ref.Repository == nil {
 			return place{}, faultf(diag.ChartUnsupported, "the chart %q is no address, and no repository is named for it. "+
@@ -405,7 +406,7 @@ func origin(u *url.URL) string {
 }
 
 var (
-	addresses = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://)(?:[^/\s"'@]*@)*([^\s"'?#]*)[^\s"']*`)
+	addresses = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s"]*`)
 	// nothing that looks like an Authorization header is shown, whoever put it into a message.
 	tokens = regexp.MustCompile(`(?i)\b(basic|bearer)\s+[A-Za-z0-9+/_.=~-]{8,}`)
 )
@@ -419,7 +420,37 @@ func scrub(text string) string {
 		}
 		return r
 	}, text)
-	return tokens.ReplaceAllString(addresses.ReplaceAllString(text, "$1$2"), "$1 …")
+	return tokens.ReplaceAllString(addresses.ReplaceAllStringFunc(text, plain), "$1 …")
+}
+
+// plain is an address without what may be secret. It is not parsed: a password that should have been escaped may hold
+// anything, also what ends the host for a parser.
+func plain(address string) string {
+	scheme, rest, _ := strings.Cut(address, "://")
+	scheme += "://"
+	head, tail := "", rest
+	i := strings.LastIndexByte(rest, '@')
+	if i >= 0 {
+		head, tail = rest[:i], rest[i+1:]
+	}
+	if i := strings.IndexAny(tail, "?#'"); i >= 0 && tail[i] != '\'' {
+		tail = tail[:i]
+	}
+	if strings.ContainsAny(head, "?#") {
+		return scheme + "…" // a query with an @, or a password with a question mark
+	}
+	host, path, inPath := strings.Cut(head, "/")
+	if !inPath {
+		return scheme + tail
+	}
+	host = host[strings.LastIndexByte(host, '@')+1:]
+	revision := strings.HasPrefix(strings.ToLower(scheme), "git+") && !strings.Contains(tail, "//") &&
+		(!strings.Contains(tail, "/") || strings.Contains(host, ".") && !strings.Contains(host, ":"))
+	digest := strings.EqualFold(scheme, "oci://") && strings.HasPrefix(tail, "sha256:")
+	if strings.ContainsAny(path, "@'") || !revision && !digest {
+		return scheme + tail
+	}
+	return scheme + host + "/" + path + "@" + tail
 }
 
 // cleaned is an error whose text holds no credentials.

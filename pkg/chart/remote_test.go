@@ -882,6 +882,10 @@ func TestAddressesOfAnIndexAreSeenAsHelmDoes(t *testing.T) {
 			require.NoError(t, err)
 			got, err := resolveURL(u, address)
 			require.NoError(t, err)
+			if strings.HasPrefix(address, "//") {
+				// Helm sends the query, which may be a token, to whatever host the index names.
+				want = strings.TrimSuffix(want, "?token=1")
+			}
 			require.Equal(t, want, got.String(), "%s %s", base, address)
 		}
 	}
@@ -897,6 +901,17 @@ func TestNoAddressIsShownWithItsSecrets(t *testing.T) {
 		"Authorization: Basic c2VjcmV0OnNlY3JldA==":       "Authorization: Basic …",
 		"two https://h/a?k=secret and http://u:secret@h":  "two https://h/a and http://h",
 		"nothing at all":                                  "nothing at all",
+		"https://user:pa'ss@h/x.tgz":                      "https://h/x.tgz",
+		"https://user:12/34@h/x.tgz":                      "https://h/x.tgz",
+		"https://user:p?w@h/x.tgz":                        "https://…",
+		"https://h/x.tgz?token=a@secret":                  "https://…",
+		"git+https://user:to'ken@h/r.git//p@v1":           "git+https://h/r.git//p@v1",
+		"git+https://user:to/ken@h/r.git//p":              "git+https://h/r.git//p",
+		"git+https://user:12/34@h.example.com/r":          "git+https://h.example.com/r",
+		"git+https://h.example.com/r//p@feature/x":        "git+https://h.example.com/r//p@feature/x",
+		"oci://user:a'b/c@h/x":                            "oci://h/x",
+		"oci://user:a'b/c@h/x@sha256:abc":                 "oci://sha256:abc", // nobody can tell what is the host
+		"in 'https://h/x.tgz', 'https://h/y?t=secret'":    "in 'https://h/x.tgz', 'https://h/y",
 	} {
 		require.Equal(t, want, scrub(in))
 	}

@@ -48,25 +48,31 @@ type Options struct {
 	Cache Cache
 	// Network fetches what is not here; nil fetches nothing.
 	Network Network
-	// Repositories are known for the dependencies of charts: by @NAME, alias:NAME or the same address, with their
-	// credentials.
-	Repositories []Repository
 }
 
 // Store loads charts, each once. It is safe for concurrent use.
 type Store struct {
-	o      Options
+	o Options
+	// drafts are charts as the first who asked for them has them, charts those of who has other repositories.
+	drafts memo[draft]
 	charts memo[*Chart]
 	// contents are what references outside of the stack mean, by their keys; fetches are by address.
 	contents memo[content]
 	fetches  memo[content]
+	// revisions are what branches and tags of git repositories mean.
+	revisions memo[Resolved]
 	// vendored reports once whether there is a vendor/charts.
-	vendored func() bool
+	vendored func() (bool, error)
 	// locking makes a lock file instead of obeying one.
 	locking *locker
 
+	// proofs are verified .prov files.
+	proofs memo[[]byte]
+
 	mu      sync.Mutex
 	sources diag.Sources
+	// signed are .prov files as they came, by the sha256 of what they are of.
+	signed map[string][]byte
 }
 
 // NewStore returns a store of charts. It reads nothing.
@@ -74,15 +80,8 @@ func NewStore(o Options) *Store {
 	if r, ok := o.Network.(*Remote); ok && r == nil {
 		o.Network = nil
 	}
-	s := &Store{o: o, sources: diag.Sources{}}
-	s.vendored = sync.OnceValue(func() bool {
-		if o.Files.FS == nil {
-			return false
-		}
-		// An empty one is what a failure left behind; git keeps none.
-		found, err := fs.ReadDir(o.Files.FS, VendorDir)
-		return err == nil && len(found) > 0
-	})
+	s := &Store{o: o, sources: diag.Sources{}, signed: map[string][]byte{}}
+	s.vendored = sync.OnceValues(func() (bool, error) { return HasVendored(o.Files) })
 	if o.Lock != nil && o.Lock.File != "" {
 		s.sources[o.Lock.File] = o.Lock.Text
 	}
@@ -131,19 +130,20 @@ func (s *Store) load(ctx context.Context, r Ref) (*Chart, diag.Diagnostics, erro
 	}
 	if isRemote(r) {
 		key := KeyOf(r)
-		return s.charts.get(ctx, "remote\x00"+key.id(), r.Range, func() (*Chart, diag.Diagnostics, error) {
-			return s.loadRemote(ctx, r, key)
+		wanted, keyring := r.provenance() // what was loaded for who asks for none was not verified
+		id := fmt.Sprintf("remote\x00%s\x00%t %q", s.slot(r, key), wanted, keyring)
+		return s.once(ctx, id, r, func(a *asks) (*Chart, diag.Diagnostics, error) {
+			return s.loadRemote(ctx, r, key, a)
 		})
 	}
 	name, info, diags, err := s.locate(r)
 	if err != nil || diags.HasErrors() {
 		return nil, diags, err
 	}
-	return s.charts.get(ctx, "local\x00"+name, r.Range, func() (*Chart, diag.Diagnostics, error) {
+	return s.once(ctx, "local\x00"+name, r, func(a *asks) (*Chart, diag.Diagnostics, error) {
 		display := s.o.Stack.Display(name)
-		c, diags, err := s.loadLocal(ctx, name, info.IsDir(), r)
-		var refused refusal
-		if errors.As(err, &refused) {
+		c, diags, err := s.loadLocal(ctx, name, info.IsDir(), r.Known, a)
+		if refused, ok := isRefusal(err); ok {
 			return nil, diag.Diagnostics{refused.at(display)}, nil
 		}
 		if err != nil {
@@ -236,7 +236,7 @@ func local(r Ref) []string {
 }
 
 // loadLocal reads a directory or an archive of the stack.
-func (s *Store) loadLocal(ctx context.Context, name string, isDir bool, r Ref) (*Chart, diag.Diagnostics, error) {
+func (s *Store) loadLocal(ctx context.Context, name string, isDir bool, known []Repository, a *asks) (*Chart, diag.Diagnostics, error) {
 	display := s.o.Stack.Display(name)
 	left := newBudget()
 	if !isDir {
@@ -246,7 +246,7 @@ func (s *Store) loadLocal(ctx context.Context, name string, isDir bool, r Ref) (
 		}
 		return s.build(files, display, Origin{Source: StackSource, SHA256: sum})
 	}
-	files, diags, err := s.readLocal(ctx, seat{dir: name, display: display}, left)
+	files, diags, err := s.readLocal(ctx, seat{dir: name, display: display, known: known, asks: a}, left)
 	if err != nil || diags.HasErrors() {
 		return nil, diags, err
 	}
@@ -268,7 +268,7 @@ func (s *Store) readArchive(name string, left *budget) (files []File, sum string
 }
 
 // loadRemote makes the chart that a reference outside of the stack means.
-func (s *Store) loadRemote(ctx context.Context, r Ref, key Key) (*Chart, diag.Diagnostics, error) {
+func (s *Store) loadRemote(ctx context.Context, r Ref, key Key, a *asks) (*Chart, diag.Diagnostics, error) {
 	got, diags, err := s.content(ctx, r)
 	if err != nil || diags.HasErrors() {
 		return nil, diags, err
@@ -279,11 +279,10 @@ func (s *Store) loadRemote(ctx context.Context, r Ref, key Key) (*Chart, diag.Di
 		err := left.all(files)
 		if err == nil {
 			var more diag.Diagnostics
-			files, more, err = s.complete(ctx, files, seat{git: &r, display: display}, left)
+			files, more, err = s.complete(ctx, files, seat{git: &r, commit: got.entry.Commit, display: display, known: r.Known, asks: a}, left)
 			diags = append(diags, more...)
 		}
-		var refused refusal
-		if errors.As(err, &refused) {
+		if refused, ok := isRefusal(err); ok {
 			return nil, append(diags, refused.at(display)), nil
 		}
 		if err != nil || diags.HasErrors() {
@@ -320,6 +319,9 @@ func (s *Store) build(files []File, display string, from Origin) (*Chart, diag.D
 		}
 	}
 	loaded, err := helmLoad(files)
+	if refused, ok := isRefusal(err); ok {
+		return nil, diag.Diagnostics{refused.at(display)}, nil
+	}
 	if err != nil {
 		return nil, diag.Diagnostics{invalid(c.Range, fmt.Sprintf("Helm can't load the chart %s: %v. Correct it; helm lint tells more.", path.Base(display), err))}, nil
 	}
@@ -342,8 +344,32 @@ func (s *Store) build(files []File, display string, from Origin) (*Chart, diag.D
 	return c, nil, nil
 }
 
-// helmLoad makes Helm's chart of files.
+// maxChartItems bounds the keys and items of what Helm reads as YAML when it loads a chart, over all its subcharts: five
+// kilobytes of archive may be millions. Large charts have some ten thousand lines.
+const maxChartItems = 500_000
+
+// readYAML reports whether Helm's loader reads a file as YAML: those are in the directories of the chart and of its subcharts.
+func readYAML(name string) bool {
+	dir, base := path.Split(name)
+	switch base {
+	case "Chart.yaml", "Chart.lock", "values.yaml", "requirements.yaml", "requirements.lock":
+		return dir == "" || path.Base(path.Dir(path.Clean(dir))) == "charts"
+	}
+	return false
+}
+
+// helmLoad makes Helm's chart of files. The error is a refusal where reading them would cost too much.
 func helmLoad(files []File) (*helmchart.Chart, error) {
+	left := maxChartItems
+	for _, f := range files {
+		if !readYAML(f.Name) {
+			continue
+		}
+		if left -= items(f.Data); left < 0 {
+			return nil, over(f.Name, "with %s the chart has more than %d keys and items in its values.yaml and Chart.yaml, those of its subcharts "+
+				"among them. Take out what nobody sets, or ask who made it.", f.Name, maxChartItems)
+		}
+	}
 	buffered := make([]*loader.BufferedFile, len(files))
 	for i, f := range files {
 		buffered[i] = &loader.BufferedFile{Name: f.Name, Data: f.Data}

@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/source"
@@ -22,8 +24,25 @@ import (
 // first 12 digits of the sha256 in the lock. Those of git are packed by otomi.
 const VendorDir = "vendor/charts"
 
+// HasVendored reports whether a values repository keeps charts, which then follow charts.lock. An empty vendor/charts is what
+// a failure left behind, since git keeps none. One that can't be listed is an error: charts must not come from elsewhere
+// because of that.
+func HasVendored(tree source.Tree) (bool, error) {
+	if tree.FS == nil {
+		return false, nil
+	}
+	found, err := fs.ReadDir(tree.FS, VendorDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("listing %s: %w", tree.Display(VendorDir), err)
+	}
+	return len(found) > 0, nil
+}
+
 // vendorFile is the form of the names that otomi gives, so that it removes no others.
-var vendorFile = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*-[A-Za-z0-9.+-]+-[0-9a-f]{12}\.tgz$`)
+var vendorFile = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*-[A-Za-z0-9.+-]+-[0-9a-f]{12}\.tgz(?:\.prov)?$`)
 
 // Vendored are the files of vendor/charts after it was written, by their names, sorted.
 type Vendored struct{ Written, Kept, Removed []string }
@@ -31,7 +50,8 @@ type Vendored struct{ Written, Kept, Removed []string }
 // Vendor writes what the store's lock names into vendor/charts of the values repository in the directory dir, and removes
 // what it names no more; files that otomi would not have written stay. A file that is there is verified and kept. refs are
 // the references of all releases, whose credentials are used. Nothing is in its place before all of it is there: after a
-// diagnostic or an error the repository is as it was.
+// diagnostic, or an error of getting it, the repository is as it was. Where a chart's provenance is asked for, its .prov file
+// is written beside it.
 func (s *Store) Vendor(ctx context.Context, dir string, refs []Ref) (_ Vendored, diags diag.Diagnostics, err error) {
 	if s.o.Lock == nil {
 		return Vendored{}, diag.Diagnostics{noLock()}, nil
@@ -47,15 +67,25 @@ func (s *Store) Vendor(ctx context.Context, dir string, refs []Ref) (_ Vendored,
 
 	entries := s.o.Lock.files()
 	diags, err = each(len(entries), func(i int) (diag.Diagnostics, error) {
-		e := entries[i]
-		if v.has(e) {
-			return nil, nil
+		e, r := entries[i], s.refOf(entries[i], refs)
+		var diags diag.Diagnostics
+		if !v.has(e) {
+			p, more, err := fetching.parcel(ctx, r, e)
+			if diags = more; err != nil || diags.HasErrors() {
+				return diags, err
+			}
+			if err := v.stage(e.file(), p.archive); err != nil {
+				return diags, err
+			}
 		}
-		p, diags, err := fetching.parcel(ctx, s.refOf(e, refs), e)
-		if err != nil || diags.HasErrors() {
+		if wanted, keyring := r.provenance(); !wanted || v.proves(e, keyring) {
+			return diags, nil
+		}
+		text, more, err := fetching.proven(ctx, r, e)
+		if diags = append(diags, more...); err != nil || more.HasErrors() {
 			return diags, err
 		}
-		return diags, v.stage(e.file(), p.archive)
+		return diags, v.stage(e.provenance(), text)
 	})
 	if err != nil || diags.HasErrors() {
 		return Vendored{}, diags, err
@@ -78,7 +108,7 @@ type vendoring struct {
 	made []string
 
 	mu sync.Mutex
-	// staged are the files to put in place, by their names beside it.
+	// staged are the names of files beside their places, by these.
 	staged map[string]string
 }
 
@@ -104,7 +134,7 @@ func openVendor(dir string) (*vendoring, error) {
 // fetched any more.
 func (v *vendoring) close() error {
 	var errs []error
-	for beside := range v.staged {
+	for _, beside := range v.staged {
 		errs = append(errs, v.root.Remove(beside))
 	}
 	for _, name := range v.made {
@@ -123,6 +153,12 @@ func (v *vendoring) has(e Entry) bool {
 	return err == nil && p.digest == e.SHA256
 }
 
+// proves reports whether the .prov file of an entry is there and holds.
+func (v *vendoring) proves(e Entry, keyring string) bool {
+	text, err := readFile(v.root.FS(), path.Join(VendorDir, e.provenance()), maxProvenance)
+	return err == nil && verifySignature(e.SHA256, provenanceName(e), text, keyring) == nil
+}
+
 // stage writes a file of vendor/charts beside its place.
 func (v *vendoring) stage(name string, data []byte) error {
 	name = path.Join(VendorDir, name)
@@ -132,25 +168,30 @@ func (v *vendoring) stage(name string, data []byte) error {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.staged[beside] = name
+	v.staged[name] = beside
 	return nil
 }
 
-// place puts what was staged in its place, and removes what no entry names.
+// place puts what was staged in its place, and removes what no entry names. One file follows the other: where one can't be
+// put, those before it stay, each of them whole and right, and the others are as they were.
 func (v *vendoring) place(entries []Entry) (Vendored, error) {
 	var out Vendored
 	for _, e := range entries {
-		beside := path.Join(VendorDir, temporary+e.file())
-		name, ok := v.staged[beside]
-		if !ok {
-			out.Kept = append(out.Kept, e.file())
-			continue
+		for _, file := range []string{e.file(), e.provenance()} {
+			name := path.Join(VendorDir, file)
+			beside, ok := v.staged[name]
+			if !ok {
+				if file == e.file() {
+					out.Kept = append(out.Kept, file)
+				}
+				continue
+			}
+			if err := v.root.Rename(beside, name); err != nil {
+				return out, fmt.Errorf("writing %s: %w", name, err)
+			}
+			delete(v.staged, name)
+			out.Written = append(out.Written, file)
 		}
-		if err := v.root.Rename(beside, name); err != nil {
-			return out, fmt.Errorf("writing %s: %w", name, err)
-		}
-		delete(v.staged, beside)
-		out.Written = append(out.Written, e.file())
 	}
 	var err error
 	out.Removed, err = prune(v.root, entries)
@@ -166,24 +207,32 @@ func (l *Lock) files() []Entry {
 
 // refOf returns the reference that an entry was made for, or one that means the same.
 func (s *Store) refOf(e Entry, refs []Ref) Ref {
+	var known []Repository
+	found := Ref{}
 	for _, r := range refs {
-		if isRemote(r) && KeyOf(r) == e.Key {
-			return r
+		if isRemote(r) && KeyOf(r) == e.Key && (found.Chart == "" || wantsProvenance(r) && !wantsProvenance(found)) {
+			found = r
 		}
+		known = append(known, r.Known...)
 	}
-	return e.ref(s.o.Repositories)
+	if found.Chart != "" {
+		return found
+	}
+	return e.ref(known)
 }
 
-// temporary begins the names of files that are being written.
+// temporary begins the names of files that are being written, eight random digits and a dash follow.
 const temporary = ".new-"
+
+// abandoned is the age of a file that is being written at which its writer is dead.
+const abandoned = time.Hour
+
+var temporaryForm = regexp.MustCompile(`^\.new-(?:[0-9a-f]{8}-)?`)
 
 // stage writes data beside the place of a file and returns its name there.
 func stage(root *os.Root, name string, data []byte) (string, error) {
-	beside := path.Join(path.Dir(name), temporary+path.Base(name))
-	// A process that died may have left one; a link must not be followed.
-	if err := root.Remove(beside); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("writing %s: %w", name, err)
-	}
+	// At random, so that two processes don't write into one file; what one that died left is pruned.
+	beside := path.Join(path.Dir(name), fmt.Sprintf("%s%08x-%s", temporary, rand.Uint32(), path.Base(name)))
 	f, err := root.OpenFile(beside, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return "", fmt.Errorf("writing %s: %w", name, err)
@@ -215,10 +264,15 @@ func prune(root *os.Root, entries []Entry) ([]string, error) {
 	}
 	var removed []string
 	for _, f := range found {
-		named := slices.ContainsFunc(entries, func(e Entry) bool { return e.file() == f.Name() })
-		// Another process that died may have left a file that was not in its place yet.
-		if named || !f.Type().IsRegular() || !vendorFile.MatchString(strings.TrimPrefix(f.Name(), temporary)) {
+		named := slices.ContainsFunc(entries, func(e Entry) bool { return e.file() == f.Name() || e.provenance() == f.Name() })
+		if named || !f.Type().IsRegular() || !vendorFile.MatchString(temporaryForm.ReplaceAllString(f.Name(), "")) {
 			continue
+		}
+		if strings.HasPrefix(f.Name(), temporary) {
+			// Of a process that died, or one that is still at it.
+			if info, err := f.Info(); err != nil || time.Since(info.ModTime()) < abandoned {
+				continue
+			}
 		}
 		if err := root.Remove(path.Join(VendorDir, f.Name())); err != nil {
 			return removed, fmt.Errorf("removing a chart that nothing names: %w", err)
@@ -263,7 +317,8 @@ func (s *Store) VendorArchive(ctx context.Context, w io.Writer, refs []Ref) (dia
 	}
 	var diags diag.Diagnostics
 	for _, e := range s.o.Lock.files() {
-		p, more, err := s.parcel(ctx, s.refOf(e, refs), e)
+		r := s.refOf(e, refs)
+		p, more, err := s.parcel(ctx, r, e)
 		diags = append(diags, more...)
 		if err != nil {
 			return diags, err
@@ -272,6 +327,20 @@ func (s *Store) VendorArchive(ctx context.Context, w io.Writer, refs []Ref) (dia
 			continue // all that is missing is said at once
 		}
 		if err := write(path.Join(VendorDir, e.file()), p.archive); err != nil {
+			return diags, err
+		}
+		if !wantsProvenance(r) {
+			continue
+		}
+		text, more, err := s.proven(ctx, r, e)
+		diags = append(diags, more...)
+		if err != nil {
+			return diags, err
+		}
+		if more.HasErrors() {
+			continue
+		}
+		if err := write(path.Join(VendorDir, e.provenance()), text); err != nil {
 			return diags, err
 		}
 	}
@@ -286,7 +355,7 @@ func (s *Store) VendorArchive(ctx context.Context, w io.Writer, refs []Ref) (dia
 
 // UnpackVendor makes vendor/charts of the values repository in the directory dir out of an archive of VendorArchive. The
 // repository's charts.lock decides which files are right; only where it has none, that of the archive is taken. Nothing is
-// in its place before all of it is verified: after a diagnostic or an error the repository is as it was.
+// in its place before all of it is verified: after a diagnostic, or an error of reading it, the repository is as it was.
 func UnpackVendor(ctx context.Context, r io.Reader, dir string) (_ Vendored, diags diag.Diagnostics, err error) {
 	v, err := openVendor(dir)
 	if err != nil {
@@ -358,7 +427,7 @@ func (u *unpacking) read(ctx context.Context, archive *tar.Reader) (diag.Diagnos
 		return diag.Diagnostics{wrongArchive("is empty")}, nil
 	}
 	for _, e := range u.lock.files() {
-		if _, ok := u.staged[path.Join(VendorDir, temporary+e.file())]; !ok {
+		if _, ok := u.staged[path.Join(VendorDir, e.file())]; !ok {
 			return diag.Diagnostics{wrongArchive("lacks %s", e.file())}, nil
 		}
 	}
@@ -408,6 +477,9 @@ func (u *unpacking) readLock(name string, text []byte) (diag.Diagnostics, error)
 
 // readFile verifies a file and stages it.
 func (u *unpacking) readFile(name string, data []byte) (diag.Diagnostics, error) {
+	if slices.ContainsFunc(u.lock.Entries, func(e Entry) bool { return path.Join(VendorDir, e.provenance()) == name }) && len(data) <= maxProvenance {
+		return nil, u.stage(path.Base(name), data) // verified by whoever asks for it, with his keyring
+	}
 	i := slices.IndexFunc(u.lock.Entries, func(e Entry) bool { return path.Join(VendorDir, e.file()) == name })
 	if i < 0 {
 		return diag.Diagnostics{wrongArchive("has %q, which its charts.lock does not name", name)}, nil

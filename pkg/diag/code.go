@@ -113,6 +113,7 @@ const (
 	RenderUnknownHook Code = "render/unknown-hook"
 	RenderValues      Code = "render/values-schema"
 	RenderImpure      Code = "render/impure"
+	RenderUnsettled   Code = "render/unsettled"
 
 	ManifestUnknownField   Code = "manifest/unknown-field"
 	ManifestWrongType      Code = "manifest/wrong-type"
@@ -232,6 +233,7 @@ var summaries = map[Code]string{
 	RenderUnknownHook: "unknown kind of hook",
 	RenderValues:      "values do not fit the chart's schema",
 	RenderImpure:      "something else at every render",
+	RenderUnsettled:   "another definition at every render",
 
 	ManifestUnknownField:   "unknown field in a manifest",
 	ManifestWrongType:      "wrong type in a manifest",

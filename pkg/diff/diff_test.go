@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -117,4 +118,15 @@ func TestPlanCounts(t *testing.T) {
 	require.False(t, p.Empty())
 	require.Equal(t, Counts{Install: 1, Upgrade: 1, Uninstall: 1, Invalid: 1, Objects: map[Action]int{Create: 1, Update: 1, Delete: 1}}, p.Counts())
 	require.Equal(t, []string{"Job.batch j (a/templates/j.yaml): no"}, p.Levels[0].Releases[1].Problems())
+}
+
+func TestADiffShowedAMisspeltFieldOfASecretAndASecretInAList(t *testing.T) {
+	t.Parallel()
+	secret := map[string]any{"kind": "Secret", "StringData": map[string]any{"k": "hunter5"}}
+	b, a := pair(manifest.ID{Kind: "Secret", Name: "s"}, secret, map[string]any{"kind": "Secret", "StringData": map[string]any{"k": "hunter6"}})
+	require.Equal(t, map[string]any{"k": Secret}, b["StringData"])
+	require.Equal(t, map[string]any{"k": SecretChanged}, a["StringData"])
+	b, a = pair(manifest.ID{Kind: "List", Name: "l"}, nil, map[string]any{"kind": "List", "items": []any{secret}})
+	require.Nil(t, b)
+	require.NotContains(t, fmt.Sprint(a), "hunter5")
 }

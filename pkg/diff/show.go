@@ -75,10 +75,13 @@ func without(metadata map[string]any, field string, keys ...string) {
 // pair brings both sides of a change into the form in which they are shown: cleaned, and of a Secret without its values.
 func pair(id manifest.ID, before, after map[string]any) (b, a map[string]any) {
 	b, a = shown(clean(before)), shown(clean(after))
-	if id.Kind != "Secret" || id.Group != "" {
-		return b, a
+	if id.Kind == "Secret" && id.Group == "" {
+		return masked(b, nil), masked(a, b)
 	}
-	return masked(b, nil), masked(a, b)
+	whole := func(secret map[string]any) map[string]any { return masked(secret, nil) }
+	b, _ = manifest.ReplaceSecrets(b, whole)
+	a, _ = manifest.ReplaceSecrets(a, whole)
+	return b, a
 }
 
 // masked copies a Secret with its values replaced. Against another one it says which of them differ.
@@ -87,12 +90,8 @@ func masked(secret, against map[string]any) map[string]any {
 		return nil
 	}
 	out := maps.Clone(secret)
-	for _, field := range []string{"data", "stringData"} {
-		v, found := out[field]
-		if !found || v == nil {
-			continue
-		}
-		values, ok := v.(map[string]any)
+	for _, field := range manifest.SecretFields(secret) {
+		values, ok := out[field].(map[string]any)
 		if !ok {
 			out[field] = Secret
 			continue

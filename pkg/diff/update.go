@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/redkubes/otomi/pkg/manifest"
+	"github.com/redkubes/otomi/pkg/render"
 	"github.com/redkubes/otomi/pkg/value"
 )
 
@@ -214,7 +215,7 @@ func (u *ChartUpdate) AddRendering(cluster string, before, after manifest.Releas
 func everything(r manifest.Release) []manifest.Object {
 	out := slices.Concat(r.CRDs, r.Objects)
 	for _, h := range r.Hooks {
-		out = append(out, h.Object)
+		out = append(out, render.Flat(h)...)
 	}
 	return out
 }

@@ -1,6 +1,7 @@
 package openapi
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,8 +20,11 @@ const maxFindings = 50
 
 // Check returns what the API server would refuse in an object of a release, by the path of its fields, and warns of an
 // object that it knows no schema of. No detail shows a value. Place is only asked where something is wrong. The error is
-// the library's.
-func (c *Checker) Check(release string, o manifest.Object, place Place) (diag.Diagnostics, error) {
+// the library's, or that the context ended; one object takes no longer than its patterns are allowed to (maxMatching).
+func (c *Checker) Check(ctx context.Context, release string, o manifest.Object, place Place) (diag.Diagnostics, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("checking %s: %w", o.ID, err)
+	}
 	found, err := c.faults(o)
 	if err != nil || len(found) == 0 {
 		return nil, err
@@ -87,7 +91,7 @@ func (f fault) place(root *value.Node) diag.Range {
 
 // faults finds the kind of an object and checks it against its schema.
 func (c *Checker) faults(o manifest.Object) ([]fault, error) {
-	w := &walker{checker: c}
+	w := &walker{checker: c, work: &work{left: maxMatching}}
 	if name, ok := c.book.kinds[kind(o.Group, o.Version, o.Kind)]; ok {
 		w.builtIn(nil, c.book.definition(name), o.Data)
 		return w.found, nil
@@ -101,8 +105,17 @@ func (c *Checker) faults(o manifest.Object) ([]fault, error) {
 			o.Version, apiVersions(o.Group, d.served))
 		return w.found, nil
 	}
-	if root := d.schema(o.Version); root != nil {
+	root, readable := d.schema(o.Version)
+	if !readable {
+		return []fault{{diag.ManifestNoSchema, value.Path{{Key: "apiVersion"}}, fmt.Sprintf("objects of kind %s in %s/%s are not checked: "+
+			"the schema of their definition has a keyword that can't be read. Correct the CustomResourceDefinition.", o.Kind, o.Group, o.Version)}}, nil
+	}
+	if root != nil {
 		w.customRoot(nil, root, o.Data)
+	}
+	if w.work.over {
+		w.found = append(w.found, fault{diag.ManifestNoSchema, value.Path{{Key: "apiVersion"}}, fmt.Sprintf("objects of kind %s in %s/%s are not "+
+			"checked wholly: the patterns of their definition cost too much. Simplify them.", o.Kind, o.Group, o.Version)})
 	}
 	return w.found, nil
 }
@@ -204,6 +217,32 @@ func (c *Checker) noSchema(o manifest.Object, api, near string) fault {
 type walker struct {
 	checker *Checker
 	found   []fault
+	// work is what the patterns may still cost, for the walkers of all alternatives together.
+	work *work
+}
+
+// maxMatching bounds the matching of patterns with the strings of one object, in steps of an automaton: a second or so.
+const maxMatching = 100_000_000
+
+type work struct {
+	left int
+	// over says that some pattern was not matched.
+	over bool
+}
+
+// matches reports whether a string matches the pattern of a schema, or that is not looked at.
+func (w *walker) matches(s *schema, text string) bool {
+	if s.heavy {
+		w.work.over = true
+	}
+	if s.pattern == nil {
+		return true
+	}
+	if w.work.left -= s.weight * (len(text) + 1); w.work.left < 0 {
+		w.work.over = true
+		return true
+	}
+	return s.pattern.MatchString(text)
 }
 
 func (w *walker) add(code diag.Code, path value.Path, format string, args ...any) {
@@ -231,7 +270,7 @@ func (w *walker) wrongType(path value.Path, v any, wanted string) {
 	advice := "Correct the template, or the value that it prints."
 	if wanted == "a string" {
 		switch v.(type) {
-		case float64, int64, bool:
+		case float64, int, int64, uint64, bool:
 			advice = "Quote it in the template: {{ … | quote }}."
 		}
 	}

@@ -33,12 +33,15 @@ type definition struct {
 	once sync.Once
 	// schemas are those of the served versions; that of one of which nothing is known is not there.
 	schemas map[string]*schema
+	// unreadable are the served versions that have a schema which can't be read.
+	unreadable map[string]bool
 }
 
-// schema returns the schema of a version, or nil where nothing is known of its fields.
-func (d *definition) schema(version string) *schema {
+// schema returns the schema of a version, or nil where nothing is known of its fields; readable is false where that is since
+// it can't be read.
+func (d *definition) schema(version string) (s *schema, readable bool) {
 	d.once.Do(func() {
-		d.schemas = map[string]*schema{}
+		d.schemas, d.unreadable = map[string]*schema{}, map[string]bool{}
 		data, err := yaml.Decode([]byte(d.text))
 		if err != nil {
 			return // it was read before
@@ -47,11 +50,12 @@ func (d *definition) schema(version string) *schema {
 		for name, version := range versionsOf(root) {
 			validation, _ := version["schema"].(map[string]any)
 			if s, ok := validation["openAPIV3Schema"].(map[string]any); ok && slices.Contains(d.served, name) {
-				d.schemas[name] = parse(s)
+				parsed := parse(s)
+				d.schemas[name], d.unreadable[name] = parsed, parsed == nil
 			}
 		}
 	})
-	return d.schemas[version]
+	return d.schemas[version], !d.unreadable[version]
 }
 
 // versionsOf returns the versions of a custom resource definition by their names.
@@ -261,7 +265,7 @@ func (w *walker) constraints(path value.Path, s *schema, v any) {
 		if s.MaxLength != nil && length > *s.MaxLength {
 			bad("has %d characters, and at most %d are allowed", length, *s.MaxLength)
 		}
-		if s.pattern != nil && !s.pattern.MatchString(v) {
+		if !w.matches(s, v) {
 			bad("does not match the pattern %s", s.Pattern)
 		}
 		if !ofFormat(s.Format, v) {
@@ -340,7 +344,7 @@ func (w *walker) conditions(path value.Path, s *schema, v any) {
 }
 
 func (w *walker) fits(path value.Path, s *schema, v any) bool {
-	tried := &walker{checker: w.checker}
+	tried := &walker{checker: w.checker, work: w.work}
 	tried.custom(path, s, v, false)
 	return len(tried.found) == 0
 }

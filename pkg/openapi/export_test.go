@@ -45,3 +45,6 @@ func (b *book) refs(s *schema) error {
 	}
 	return nil
 }
+
+// SortVersions is sortVersions.
+func SortVersions(versions []string) { sortVersions(versions) }

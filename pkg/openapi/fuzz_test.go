@@ -24,7 +24,7 @@ func FuzzCheck(f *testing.F) {
 			t.Fatal(err)
 		}
 		if o, ok := read(text); ok {
-			if _, err := c.Check("apps/web", o, here); err != nil {
+			if _, err := c.Check(t.Context(), "apps/web", o, here); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -7,6 +7,7 @@
 package openapi
 
 import (
+	"cmp"
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/json"
@@ -225,12 +226,18 @@ func sortVersions(versions []string) {
 		return 2
 	}
 	slices.SortFunc(versions, func(a, b string) int {
-		if d := rank(a) - rank(b); d != 0 {
-			return d
+		x, y := numbers.FindAllString(a, -1), numbers.FindAllString(b, -1)
+		for i := range min(len(x), len(y)) { // v1beta10 is newer than v1beta2
+			if d := cmp.Or(cmp.Compare(len(y[i]), len(x[i])), strings.Compare(y[i], x[i])); d != 0 && rank(a) == rank(b) {
+				return d
+			}
 		}
-		return strings.Compare(b, a)
+		return cmp.Or(rank(a)-rank(b), strings.Compare(b, a))
 	})
 }
+
+// numbers are the numbers of a version, which have no zeros before them.
+var numbers = regexp.MustCompile(`\d+`)
 
 // Checker checks the objects of one run. It is safe for concurrent use.
 type Checker struct {

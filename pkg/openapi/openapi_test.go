@@ -73,7 +73,7 @@ func here(at diag.Range) (diag.Range, []diag.Note) { return at, nil }
 
 func check(t testing.TB, c *openapi.Checker, o manifest.Object) diag.Diagnostics {
 	t.Helper()
-	diags, err := c.Check("apps/web", o, here)
+	diags, err := c.Check(t.Context(), "apps/web", o, here)
 	require.NoError(t, err)
 	return diags
 }
@@ -246,7 +246,7 @@ func BenchmarkCheck(b *testing.B) {
 	for b.Loop() {
 		for _, e := range all {
 			if e.want == "" {
-				if _, err := c.Check("apps/web", e.object, here); err != nil {
+				if _, err := c.Check(b.Context(), "apps/web", e.object, here); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"regexp"
+	"regexp/syntax"
 	"strings"
 )
 
@@ -46,6 +47,41 @@ type schema struct {
 
 	// pattern is Pattern compiled; nil where there is none or it is no expression of Go's.
 	pattern *regexp.Regexp
+	// weight is about how many states it has; heavy says that it has too many to be compiled.
+	weight int
+	heavy  bool
+}
+
+// maxWeight bounds the states of one pattern, maxWeights those of all patterns of a schema: {1000} is a thousand in six bytes.
+const (
+	maxWeight  = 50_000
+	maxWeights = 2_000_000
+)
+
+// weight is about how many states a pattern has.
+func weight(re *syntax.Regexp) int {
+	n := 1 + len(re.Rune)
+	for _, sub := range re.Sub {
+		n += weight(sub)
+	}
+	if re.Op == syntax.OpRepeat {
+		n *= max(1, re.Min, re.Max)
+	}
+	return min(n, maxWeights)
+}
+
+// compilePattern compiles Pattern, if that is not too much.
+func (s *schema) compilePattern(left *int) {
+	re, err := syntax.Parse(s.Pattern, syntax.Perl)
+	if err != nil {
+		return // the server refuses a definition with one that does not compile
+	}
+	s.weight = weight(re)
+	if s.heavy = s.weight > maxWeight || s.weight > *left; s.heavy {
+		return
+	}
+	*left -= s.weight
+	s.pattern, _ = regexp.Compile(s.Pattern)
 }
 
 // additional is the keyword additionalProperties: a schema, or whether there may be any.
@@ -72,31 +108,32 @@ func parse(data any) *schema {
 	if err := json.Unmarshal(text, s); err != nil {
 		return nil // the definition itself is checked as an object of its own
 	}
-	s.compile()
+	left := maxWeights
+	s.compile(&left)
 	return s
 }
 
-// compile compiles the patterns of a schema and those in it.
-func (s *schema) compile() {
+// compile compiles the patterns of a schema and those in it, of which there may be left states.
+func (s *schema) compile(left *int) {
 	if s == nil {
 		return
 	}
 	if s.Pattern != "" {
-		s.pattern, _ = regexp.Compile(s.Pattern) // the server refuses a definition with one that does not compile
+		s.compilePattern(left)
 	}
 	for _, p := range s.Properties {
-		p.compile()
+		p.compile(left)
 	}
-	s.Items.compile()
+	s.Items.compile(left)
 	if s.Additional != nil {
-		s.Additional.schema.compile()
+		s.Additional.schema.compile(left)
 	}
 	for _, list := range [][]*schema{s.AllOf, s.AnyOf, s.OneOf} {
 		for _, sub := range list {
-			sub.compile()
+			sub.compile(left)
 		}
 	}
-	s.Not.compile()
+	s.Not.compile(left)
 }
 
 // hasDefault reports whether the server fills the field in where it is absent.

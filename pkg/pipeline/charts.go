@@ -30,8 +30,7 @@ type shelf struct {
 	err   error
 }
 
-// charts returns the store of the charts, made at the first call: by then the runlevels of a cluster were evaluated, and the
-// repositories are known. With errors among the diagnostics there is none.
+// charts returns the store of the charts, made at the first call. With errors among the diagnostics there is none.
 func (p *Platform) charts() (*chart.Store, diag.Diagnostics, error) {
 	p.shelved.Do(func() {
 		s := &p.shelf
@@ -49,7 +48,7 @@ func (p *Platform) charts() (*chart.Store, diag.Diagnostics, error) {
 
 // storeOptions are those of a store with a lock, or none.
 func (p *Platform) storeOptions(lock *chart.Lock) chart.Options {
-	o := chart.Options{Stack: p.stack, Files: p.tree, Lock: lock, Repositories: p.knownRepositories()}
+	o := chart.Options{Stack: p.stack, Files: p.tree, Lock: lock}
 	if p.caches.charts != nil {
 		o.Cache = p.caches.charts
 	}
@@ -100,21 +99,15 @@ func (p *Platform) chartSources() diag.Sources {
 	return out
 }
 
-// addRepositories remembers the repositories that runlevels name, for the dependencies of charts.
-func (p *Platform) addRepositories(found []runlevel.Repository) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, repo := range found {
-		if !slices.ContainsFunc(p.repositories, func(known chart.Repository) bool { return known.Name == repo.Name }) {
-			p.repositories = append(p.repositories, p.seen(repo))
-		}
+// known are repositories of runlevels as package chart knows them.
+func (p *Platform) known(found []runlevel.Repository) []chart.Repository {
+	var out []chart.Repository
+	for _, r := range found {
+		repo := repository(r)
+		p.place(&repo)
+		out = append(out, repo)
 	}
-}
-
-func (p *Platform) knownRepositories() []chart.Repository {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.Clone(p.repositories)
+	return out
 }
 
 // references are those of the charts of all releases, the disabled ones among them.
@@ -122,7 +115,7 @@ func (p *Platform) references(stages []Stage) []chart.Ref {
 	var refs []chart.Ref
 	for _, stage := range stages {
 		for _, r := range stage.everyRelease() {
-			refs = append(refs, p.reference(r))
+			refs = append(refs, p.reference(stage, r))
 		}
 	}
 	return refs
@@ -229,9 +222,8 @@ func (p *Platform) WriteLock(l ChartLock) error {
 }
 
 // HasVendored reports whether the values repository keeps charts, which then follow the lock file.
-func (p *Platform) HasVendored() bool {
-	found, err := fs.ReadDir(p.tree.FS, chart.VendorDir)
-	return err == nil && len(found) > 0
+func (p *Platform) HasVendored() (bool, error) {
+	return chart.HasVendored(p.tree)
 }
 
 // Vendored are the files of vendor/charts after it was written.
@@ -282,7 +274,7 @@ func (p *Platform) Charts(ctx context.Context, stages []Stage) ([]ChartUse, diag
 	known := map[string]int{}
 	for _, stage := range stages {
 		for _, r := range stage.everyRelease() {
-			ref := p.reference(r)
+			ref := p.reference(stage, r)
 			id := "local " + ref.Chart
 			if isRemote(r) {
 				key := chart.KeyOf(ref)
@@ -350,7 +342,11 @@ func (p *Platform) OutdatedCharts(ctx context.Context, stages []Stage) ([]Outdat
 	}
 	var refs []chart.Ref
 	known := map[chart.Key]bool{}
-	for _, ref := range append(p.references(stages), p.shelf.lock.Refs(p.knownRepositories())...) {
+	var repositories []chart.Repository // those of every cluster: of several that mean the same the first
+	for _, stage := range stages {
+		repositories = append(repositories, stage.known...)
+	}
+	for _, ref := range append(p.references(stages), p.shelf.lock.Refs(repositories)...) {
 		if (ref.Repository != nil || chart.IsRemote(ref.Chart)) && !known[chart.KeyOf(ref)] {
 			known[chart.KeyOf(ref)] = true
 			refs = append(refs, ref)
@@ -395,8 +391,10 @@ func (p *Platform) isDir(name string) bool {
 
 // reference is how package chart is told of the chart of a release. Files of its repository are seen from the runlevels, as
 // helm run by helmfile sees them, and of a stack that is no directory from the values repository.
-func (p *Platform) reference(r runlevel.Release) chart.Ref {
+func (p *Platform) reference(stage Stage, r runlevel.Release) chart.Ref {
 	ref := reference(r)
+	ref.Known = stage.known
+	p.absolute(&ref.Keyring)
 	if ref.Repository != nil {
 		p.place(ref.Repository)
 	}
@@ -406,17 +404,14 @@ func (p *Platform) reference(r runlevel.Release) chart.Ref {
 // place makes the paths of a repository's files absolute.
 func (p *Platform) place(repo *chart.Repository) {
 	for _, name := range []*string{&repo.CAFile, &repo.CertFile, &repo.KeyFile, &repo.Keyring} {
-		if *name != "" && !filepath.IsAbs(*name) {
-			*name = filepath.Join(p.beside, filepath.FromSlash(*name))
-		}
+		p.absolute(name)
 	}
 }
 
-// seen is a repository of the runlevels as package chart knows it.
-func (p *Platform) seen(r runlevel.Repository) chart.Repository {
-	out := repository(r)
-	p.place(&out)
-	return out
+func (p *Platform) absolute(name *string) {
+	if *name != "" && !filepath.IsAbs(*name) {
+		*name = filepath.Join(p.beside, filepath.FromSlash(*name))
+	}
 }
 
 func repository(r runlevel.Repository) chart.Repository {
@@ -443,13 +438,10 @@ func reference(r runlevel.Release) chart.Ref {
 		ref.Chart = "release/" + name
 		ref.Repository = &chart.Repository{Name: "release", URL: strings.TrimSuffix(dir, "/"), OCI: true, Range: r.ChartRange}
 	}
+	ref.Verify, ref.Keyring = r.Verify, r.Keyring
 	if ref.Repository != nil {
-		ref.Repository.Verify = ref.Repository.Verify || r.Verify
 		ref.Repository.PlainHTTP = ref.Repository.PlainHTTP || r.PlainHTTP
 		ref.Repository.SkipTLSVerify = ref.Repository.SkipTLSVerify || r.SkipTLSVerify
-		if r.Keyring != "" {
-			ref.Repository.Keyring = r.Keyring
-		}
 	}
 	return ref
 }
@@ -469,6 +461,11 @@ func (p *Platform) Forget(stage Stage) Stage {
 // the redactor.
 func (s Stage) Secrets() []string {
 	var out []string
+	for _, r := range s.known { // those that only dependencies are from among them
+		if r.Password != "" {
+			out = append(out, r.Password)
+		}
+	}
 	for _, r := range s.everyRelease() {
 		if r.Repository != nil && r.Repository.Password != "" {
 			out = append(out, r.Repository.Password)

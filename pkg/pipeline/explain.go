@@ -284,7 +284,9 @@ func (g Group) Clusters() int {
 
 // ExplainAll groups clusters by their value at a path, in the order in which their first cluster is given. The secrets
 // are those of all trees. A path at which no cluster has anything, and of which the schema knows nothing, is a diagnostic.
-func (p *Platform) ExplainAll(ctx context.Context, clusters []Cluster, path value.Path, o ExplainOptions) (groups []Group, secrets []string, diags diag.Diagnostics, err error) {
+func (p *Platform) ExplainAll(
+	ctx context.Context, clusters []Cluster, path value.Path, o ExplainOptions,
+) (groups []Group, secrets []string, diags diag.Diagnostics, err error) {
 	type result struct {
 		value, shown *value.Node
 		secrets      []string

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/redkubes/otomi/pkg/diag"
@@ -226,6 +227,24 @@ func (i impurities) diagnostics() (diag.Diagnostics, diag.Sources) {
 	return ds, sources
 }
 
+// wordIn is where a word stands in a line, between what can't be part of one; -1 where it does not.
+func wordIn(line, word string) int {
+	part := func(r rune) bool { return r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r) }
+	for from := 0; ; {
+		found := strings.Index(line[from:], word)
+		if found < 0 {
+			return -1
+		}
+		at, end := from+found, from+found+len(word)
+		before, _ := utf8.DecodeLastRuneInString(line[:at])
+		after, _ := utf8.DecodeRuneInString(line[end:])
+		if !part(before) && before != '.' && before != '$' && !part(after) {
+			return at
+		}
+		from = end
+	}
+}
+
 // call is the place of the first call in a line of a template, or of the line where none is found in it.
 func (i impurity) call(at templateLine) diag.Range {
 	r := diag.Range{File: at.file}
@@ -238,18 +257,17 @@ func (i impurity) call(at templateLine) diag.Range {
 		if n++; n != at.line {
 			continue
 		}
-		first := len(line)
+		// A call in a text that is given to tpl is one of tpl's line.
+		words := []string{"tpl"}
 		for c := range i.calls {
-			// A call in a text that is given to tpl is one of tpl's line.
-			for _, word := range []string{c.Function, "tpl"} {
-				if found := strings.Index(line, word); found >= 0 && found < first {
-					first = found
-					r.Start.Column = utf8.RuneCountInString(line[:found]) + 1
-					r.End = diag.Pos{Line: at.line, Column: r.Start.Column + len(word)}
-				}
-				if first < len(line) {
-					break
-				}
+			words = append(words, c.Function)
+		}
+		first := len(line)
+		for _, word := range slices.Sorted(slices.Values(words)) {
+			if found := wordIn(line, word); found >= 0 && found < first {
+				first = found
+				r.Start.Column = utf8.RuneCountInString(line[:found]) + 1
+				r.End = diag.Pos{Line: at.line, Column: r.Start.Column + len(word)}
 			}
 		}
 	}

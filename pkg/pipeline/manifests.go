@@ -51,8 +51,10 @@ func (p *Platform) inspection(set *renderSet) (inspect, diag.Diagnostics, error)
 		if _, clean := p.caches.render.Get(key); clean {
 			return nil, nil
 		}
-		locate := p.renderer.Locator(ctx, render.Request{Release: release, Chart: set.charts[release.Key()], Revision: rendered.Revision, Upgrade: rendered.Upgrade}, set.caps, set.values.Cluster.ID)
-		found, err := checkRelease(checker, rendered, func(o manifest.Object) openapi.Place {
+		locate := p.renderer.Locator(ctx, render.Request{
+			Release: release, Chart: set.charts[release.Key()], Revision: rendered.Revision, Upgrade: rendered.Upgrade,
+		}, set.caps, set.values.Cluster.ID)
+		found, err := checkRelease(ctx, checker, rendered, func(o manifest.Object) openapi.Place {
 			return func(at diag.Range) (diag.Range, []diag.Note) { return locate(o, at) }
 		})
 		if err != nil {
@@ -76,10 +78,12 @@ func (p *Platform) inspection(set *renderSet) (inspect, diag.Diagnostics, error)
 }
 
 // checkRelease checks the objects of a release.
-func checkRelease(checker *openapi.Checker, rendered manifest.Release, place func(manifest.Object) openapi.Place) (diag.Diagnostics, error) {
+func checkRelease(
+	ctx context.Context, checker *openapi.Checker, rendered manifest.Release, place func(manifest.Object) openapi.Place,
+) (diag.Diagnostics, error) {
 	var diags diag.Diagnostics
 	for o := range objectsOf(rendered) {
-		found, err := checker.Check(rendered.Key(), o, place(o))
+		found, err := checker.Check(ctx, rendered.Key(), o, place(o))
 		if err != nil {
 			return nil, err
 		}
@@ -88,7 +92,7 @@ func checkRelease(checker *openapi.Checker, rendered manifest.Release, place fun
 	return diags, nil
 }
 
-// objectsOf goes over all objects of a release, in the order they are shown.
+// objectsOf goes over all objects of a release, in the order they are shown; a hook that is a list is its items.
 func objectsOf(rendered manifest.Release) func(yield func(manifest.Object) bool) {
 	return func(yield func(manifest.Object) bool) {
 		for _, o := range rendered.CRDs {
@@ -102,8 +106,10 @@ func objectsOf(rendered manifest.Release) func(yield func(manifest.Object) bool)
 			}
 		}
 		for _, h := range rendered.Hooks {
-			if !yield(h.Object) {
-				return
+			for _, o := range render.Flat(h) {
+				if !yield(o) {
+					return
+				}
 			}
 		}
 	}

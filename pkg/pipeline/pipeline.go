@@ -101,9 +101,8 @@ type Platform struct {
 	// What follows is read and written under mu: clusters may be compiled side by side.
 	mu      sync.Mutex
 	sources diag.Sources
-	// repositories are those of all runlevels that were evaluated; loose are the stores that no lock binds.
-	repositories []chart.Repository
-	loose        []*chart.Store
+	// loose are the stores that no lock binds.
+	loose []*chart.Store
 }
 
 // Open finds and reads the values repository, its stack and the stack's schema. The diagnostics tell of mistakes in any

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -25,6 +26,9 @@ type Stage struct {
 	Levels []runlevel.Level
 	// Partial says that selectors left something out, so that a release that is missing here may still be wanted.
 	Partial bool
+
+	// known are the repositories that the charts of the stage's releases may depend on.
+	known []chart.Repository
 }
 
 // Empty reports whether no release is in the stage.
@@ -65,12 +69,13 @@ func (p *Platform) Evaluate(ctx context.Context, values Values, selectors []stri
 	}
 	evaluated, more := runlevel.Evaluate(ctx, p.files, values.Root.PlainMap(), runlevel.Options{IsDir: p.isDir, Allow: p.allow.templates()})
 	p.addSources(evaluated.Sources)
-	p.addRepositories(evaluated.Repositories)
 	diags = append(diags, more...)
 	if diags.HasErrors() {
 		return Stage{}, diags
 	}
-	return Stage{Values: values, Levels: runlevel.Select(evaluated.Levels, selector), Partial: !selector.IsZero()}, diags
+	return Stage{
+		Values: values, Levels: runlevel.Select(evaluated.Levels, selector), Partial: !selector.IsZero(), known: p.known(evaluated.Repositories),
+	}, diags
 }
 
 // capabilities are what charts see where no cluster is asked.
@@ -182,7 +187,7 @@ func (p *Platform) newRenderSet(ctx context.Context, stage Stage) (*renderSet, d
 		return nil, diags, err
 	}
 	for _, release := range set.releases {
-		loaded, more, err := store.Load(ctx, p.reference(release))
+		loaded, more, err := store.Load(ctx, p.reference(stage, release))
 		if err != nil {
 			return nil, diags, err
 		}
@@ -194,7 +199,8 @@ func (p *Platform) newRenderSet(ctx context.Context, stage Stage) (*renderSet, d
 
 // settle fixes the capabilities of the set: caps, and the API versions of every custom resource definition that its
 // releases carry or render, so that a first run on an empty cluster renders the same as a second one. Definitions that
-// appear only because of others are found by asking again, until there is no new one.
+// appear only because of others are found by asking again, until there is no new one; where that does not come to an end one
+// that is still new is reported.
 func (s *renderSet) settle(ctx context.Context, caps render.Capabilities) (diag.Diagnostics, error) {
 	var carriers []runlevel.Release
 	carries := map[*chart.Chart]bool{}
@@ -207,10 +213,11 @@ func (s *renderSet) settle(ctx context.Context, caps render.Capabilities) (diag.
 			carriers = append(carriers, r)
 		}
 	}
-	for {
+	for round := 1; ; round++ {
 		s.caps, s.done, s.definitions = caps, map[renderKey]rendered{}, nil
 		var diags diag.Diagnostics
 		var added []string
+		var newest newDefinition
 		room := s.room
 		err := inOrder(ctx, len(carriers), func(ctx context.Context, i int) (rendered, error) {
 			return s.again(ctx, first(carriers[i]), carriers[i])
@@ -223,10 +230,11 @@ func (s *renderSet) settle(ctx context.Context, caps render.Capabilities) (diag.
 				if o.Kind == definition && !slices.ContainsFunc(s.definitions, same) {
 					s.definitions = append(s.definitions, o)
 				}
-			}
-			for _, version := range render.APIVersions(all) {
-				if !slices.Contains(caps.APIVersions, version) {
-					added = append(added, version)
+				for _, version := range render.APIVersions([]manifest.Object{o}) {
+					if !slices.Contains(caps.APIVersions, version) {
+						added = append(added, version)
+						newest = newDefinition{carriers[i], o}
+					}
 				}
 			}
 			if size := len(r.release.Text); s.room < 0 || size <= room {
@@ -241,7 +249,32 @@ func (s *renderSet) settle(ctx context.Context, caps render.Capabilities) (diag.
 		if len(added) == 0 {
 			return nil, nil
 		}
+		if round == maxRounds {
+			return diag.Diagnostics{newest.unsettled(s.charts[newest.release.Key()])}, nil
+		}
 		caps.APIVersions = slices.Concat(caps.APIVersions, added)
+	}
+}
+
+// maxRounds bounds how often the releases are rendered to learn which API versions they bring. Each round needs a definition
+// that is rendered only because another one is there: real charts need two.
+const maxRounds = 8
+
+// newDefinition is a custom resource definition that a round found, with the release it is of.
+type newDefinition struct {
+	release runlevel.Release
+	object  manifest.Object
+}
+
+// unsettled reports that there is no end of new definitions. A chart that makes one of what the cluster knows never has one.
+func (d newDefinition) unsettled(c *chart.Chart) diag.Diagnostic {
+	_, file, _ := strings.Cut(d.object.Source, "/")
+	return diag.Diagnostic{
+		Severity: diag.Error, Code: diag.RenderUnsettled, Range: diag.Range{File: c.Shown(file)},
+		Detail: fmt.Sprintf("release %s: %s is another definition at each rendering: after %d of them there still are API versions that "+
+			"the one before did not have. Let its name, group and versions depend neither on .Capabilities nor on chance.",
+			d.release.Key(), d.object.ID, maxRounds),
+		Notes: []diag.Note{{Message: "the release", Range: d.release.Range}},
 	}
 }
 
@@ -319,7 +352,9 @@ func (s *renderSet) rendered() []manifest.Release {
 }
 
 // render renders one release, or returns what an earlier call with the same revision and mode made.
-func (s *renderSet) render(ctx context.Context, release runlevel.Release, revision int, upgrade bool) (manifest.Release, diag.Diagnostics, error) {
+func (s *renderSet) render(
+	ctx context.Context, release runlevel.Release, revision int, upgrade bool,
+) (manifest.Release, diag.Diagnostics, error) {
 	key := renderKey{release: release.Key(), revision: revision, upgrade: upgrade}
 	s.mu.Lock()
 	known, ok := s.done[key]

@@ -180,3 +180,23 @@ func TestMemoryDoesNotGrowWithTheReleases(t *testing.T) {
 		})
 	}
 }
+
+func TestADefinitionThatIsAnotherOneAtEachRenderingNeverEnded(t *testing.T) {
+	t.Parallel()
+	const crd = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: widgets}\n" +
+		"spec: {group: %s.example.com, names: {kind: Widget}, versions: [{name: v1, served: true}]}\n"
+	for name, group := range map[string]string{
+		"of what is there": "v{{ len .Capabilities.APIVersions }}", "of chance": "v{{ randAlpha 20 | lower }}",
+	} {
+		platform, stage := stageOf(t, rendering(t, fmt.Sprintf(crd, group), []string{"web"}, func(string) string { return "{}" }), "")
+		diags, err := platform.Render(t.Context(), stage, pipeline.Capabilities{}, func(pipeline.Rendered) error {
+			t.Fatal("a release was taken")
+			return nil
+		})
+		require.NoError(t, err)
+		require.Len(t, diags, 1, name)
+		require.Equal(t, diag.RenderUnsettled, diags[0].Code)
+		require.Contains(t, diags[0].Detail, "release apps/web: CustomResourceDefinition.apiextensions.k8s.io widgets is another")
+		require.Contains(t, diags[0].Range.File, "templates/text.yaml")
+	}
+}

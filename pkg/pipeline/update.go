@@ -45,7 +45,7 @@ func (p *Platform) UpdateChart(ctx context.Context, stages []Stage, o UpdateOpti
 	var diags diag.Diagnostics
 	for i, version := range []string{o.Old, o.New} {
 		var more diag.Diagnostics
-		sides[i], more, err = p.chartVersion(ctx, loose, example, version)
+		sides[i], more, err = p.chartVersion(ctx, loose, stageOf(stages, name), example, version)
 		diags = append(diags, more...)
 		if err != nil {
 			return diff.ChartUpdate{}, diags, err
@@ -155,6 +155,16 @@ func withoutRevision(address string) string {
 	return address
 }
 
+// stageOf returns the first stage that has a release of a chart.
+func stageOf(stages []Stage, id string) Stage {
+	for _, stage := range stages {
+		if slices.ContainsFunc(stage.everyRelease(), func(r runlevel.Release) bool { return chartID(r) == id }) {
+			return stage
+		}
+	}
+	return Stage{}
+}
+
 // everyRelease returns all releases of the stage, those among them that are not enabled or not to be installed.
 func (s Stage) everyRelease() []runlevel.Release {
 	var out []runlevel.Release
@@ -170,11 +180,13 @@ func isPath(text string) bool {
 }
 
 // chartVersion loads a chart in another version than the release says, whatever the lock file has.
-func (p *Platform) chartVersion(ctx context.Context, loose *chart.Store, r runlevel.Release, version string) (*chart.Chart, diag.Diagnostics, error) {
+func (p *Platform) chartVersion(
+	ctx context.Context, loose *chart.Store, stage Stage, r runlevel.Release, version string,
+) (*chart.Chart, diag.Diagnostics, error) {
 	if isPath(version) {
 		return p.chartAt(ctx, version)
 	}
-	ref := p.reference(r)
+	ref := p.reference(stage, r)
 	switch {
 	case !isRemote(r):
 		return nil, nil, fmt.Errorf("the chart %s is a directory, and %q is no version of it; name two directories or .tgz files", r.Chart, version)
@@ -374,7 +386,7 @@ func (p *Platform) substituted(ctx context.Context, stage Stage, id string, side
 		}
 		loaded := side
 		if chartID(r) != id {
-			other, diags, err := store.Load(ctx, p.reference(r))
+			other, diags, err := store.Load(ctx, p.reference(stage, r))
 			if err != nil {
 				return nil, err
 			}

@@ -54,16 +54,18 @@ func TestAReleaseSaysHowItsRegistryIsAsked(t *testing.T) {
 	plain := runlevel.Release{Chart: "oci://example.com/charts/team/web", Version: "^1", PlainHTTP: true, Keyring: "k"}
 	ref := reference(plain)
 	require.True(t, ref.Repository.PlainHTTP)
-	require.Equal(t, "k", ref.Repository.Keyring)
+	require.Equal(t, "k", ref.Keyring)
 	require.Equal(t, chart.KeyOf(reference(runlevel.Release{Chart: plain.Chart, Version: "^1"})), chart.KeyOf(ref))
 
 	repo := &runlevel.Repository{Name: "r", URL: "https://example.com", CAFile: "ca.pem"}
 	ref = reference(runlevel.Release{Chart: "r/web", Repository: repo, Verify: true, SkipTLSVerify: true})
-	require.True(t, ref.Repository.Verify && ref.Repository.SkipTLSVerify)
+	require.True(t, ref.Verify && ref.Repository.SkipTLSVerify)
 	require.False(t, repo.Verify, "what other releases use stays as it is")
 	p := &Platform{beside: "/repo/stack/runlevels"}
-	require.Equal(t, "/repo/stack/runlevels/ca.pem", p.reference(runlevel.Release{Chart: "r/web", Repository: repo}).Repository.CAFile)
+	require.Equal(t, "/repo/stack/runlevels/ca.pem", p.reference(Stage{}, runlevel.Release{Chart: "r/web", Repository: repo}).Repository.CAFile)
 	require.Nil(t, reference(runlevel.Release{Chart: "../charts/web"}).Repository)
+	// verify of an archive at an address, and of git, was passed over.
+	require.True(t, reference(runlevel.Release{Chart: "https://example.com/web.tgz", Verify: true}).Verify)
 }
 
 func TestPasswordsOfChartsAreSecrets(t *testing.T) {

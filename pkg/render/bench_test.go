@@ -6,11 +6,15 @@ import (
 	"io"
 	"log"
 	"maps"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/redkubes/otomi/pkg/cache"
 	"github.com/redkubes/otomi/pkg/chart"
 	"github.com/redkubes/otomi/pkg/runlevel"
 	"github.com/redkubes/otomi/pkg/yaml"
@@ -633,6 +637,68 @@ func BenchmarkRender(b *testing.B) {
 			return err
 		})
 	}
+}
+
+// BenchmarkKept is the render stage alone, with its cache in a directory: without one, with one that is filled, with one that
+// has every release, and with one that has all but one. Each round has a new renderer, as a process has. The time of the
+// processor counts, that of the system included: with a file a release there is a lot of it.
+func BenchmarkKept(b *testing.B) {
+	caps := Capabilities{KubeVersion: "1.34", APIVersions: BuiltIn()}
+	for _, n := range []int{100, 1000} {
+		f := releasesOf(n)(b)
+		requests := make([]Request, n)
+		for i := range requests {
+			requests[i] = requested(f.releases[i])
+		}
+		all := func(b *testing.B, r *Renderer) {
+			for _, request := range requests {
+				if _, ds, err := r.Render(b.Context(), request, caps); err != nil || ds.HasErrors() {
+					b.Fatal(err, ds)
+				}
+			}
+		}
+		opened := func(b *testing.B, dir string) *cache.Cache {
+			c, err := cache.Open(filepath.Join(dir, "render"), cache.Options{MaxBytes: 512 << 20})
+			require.NoError(b, err)
+			return c
+		}
+		measured := func(name string, before func(b *testing.B, i int) *Renderer) {
+			b.Run(fmt.Sprintf("%d/%s", n, name), func(b *testing.B) {
+				b.ReportAllocs()
+				var used time.Duration
+				rounds := 0
+				for b.Loop() {
+					b.StopTimer()
+					r := before(b, rounds)
+					rounds++
+					runtime.GC()
+					from := processorTime(b)
+					b.StartTimer()
+					all(b, r)
+					used += processorTime(b) - from
+				}
+				b.ReportMetric(float64(used.Microseconds())/1000/float64(rounds), "cpu-ms/op")
+			})
+		}
+		full := b.TempDir()
+		all(b, NewCached(opened(b, full), "1"))
+		measured("no-cache", func(*testing.B, int) *Renderer { return New() })
+		measured("cold", func(b *testing.B, _ int) *Renderer { return NewCached(opened(b, b.TempDir()), "1") })
+		measured("warm", func(b *testing.B, _ int) *Renderer { return NewCached(opened(b, full), "1") })
+		measured("one-value-changed", func(b *testing.B, i int) *Renderer {
+			values := maps.Clone(requests[7].Release.Values)
+			values["replicaCount"] = float64(i + 100)
+			requests[7].Release.Values = values
+			return NewCached(opened(b, full), "1")
+		})
+	}
+}
+
+// processorTime is what this process used of the processors.
+func processorTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // TestTheBenchmarkComparesTheSame keeps the figures honest.

@@ -2,6 +2,9 @@ package render
 
 import (
 	"cmp"
+	"context"
+	"fmt"
+	"iter"
 	"maps"
 	"path"
 	"slices"
@@ -27,15 +30,23 @@ type document struct {
 
 // documents reads what the templates rendered, and puts it into Helm's order: it does what releaseutil.SortManifests does,
 // except that each document is read once and all that are wrong are reported. (Reading each again for its objects was a
-// fifth of the time of a release.)
-func (j *job) documents() []document {
-	var out []document
+// fifth of the time of a release.) Over says which bound the reading would break, or is empty.
+func (j *job) documents(ctx context.Context) (out []document, over string) {
+	if tooMany(maps.Values(j.files)) {
+		return nil, overNodes
+	}
 	for _, name := range slices.Sorted(maps.Keys(j.files)) {
 		text := j.files[name]
 		if strings.HasPrefix(path.Base(name), "_") || strings.TrimSpace(text) == "" {
 			continue
 		}
 		for _, t := range split(text) {
+			if ctx.Err() != nil {
+				return nil, overTime
+			}
+			if len(j.diags) >= maxProblems {
+				return out, ""
+			}
 			data, ok := j.read(name, t)
 			if !ok {
 				continue
@@ -60,7 +71,48 @@ func (j *job) documents() []document {
 		}
 		return cmp.Compare(ra, rb)
 	})
-	return out
+	return out, ""
+}
+
+// maxNodes bounds the values in the documents of one release, as nodes counts them. Read they take some 350 bytes each. The
+// largest charts that are in use have a hundred thousand lines, and a record that Helm can store some times more.
+const maxNodes = 1 << 20
+
+// maxProblems bounds what is reported of one release: each names its place in the text, which is looked for.
+const maxProblems = 100
+
+// What is said of a bound.
+var (
+	overNodes = fmt.Sprintf("more than %d values in its documents", maxNodes)
+	overTime  = fmt.Sprintf("more than %s of time", maxTime)
+)
+
+// tooMany reports whether texts hold more than maxNodes values.
+func tooMany(texts iter.Seq[string]) bool {
+	left := maxNodes
+	for text := range texts {
+		if left -= nodes(text, left); left <= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// nodes counts the values that a text may hold, and stops at limit. It is quick and never less than there are but for
+// aliases, which the reading bounds itself: each begins a line, or follows a sign that lists one more.
+func nodes(text string, limit int) int {
+	n := 1
+	for i := 0; i < len(text) && n < limit; i++ {
+		switch text[i] {
+		case '\n', ',', '[', '{':
+			n++
+		case '-', '?':
+			if i+1 < len(text) && (text[i+1] == ' ' || text[i+1] == '\t') {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // field is what Helm reads as a field of a document, with encoding/json: the key that is the field's name in any case, and of
@@ -130,6 +182,9 @@ func (j *job) hook(d document) (manifest.Hook, bool) {
 	if err != nil {
 		j.notObject(d.source, d.text, err.Error())
 		return manifest.Hook{}, false
+	}
+	if items, ok := d.data["items"].([]any); ok {
+		j.items(d.source, d.text, d.data, items)
 	}
 	h.Object = o
 	h.Weight, _ = strconv.Atoi(scalarText(d.annotations[release.HookWeightAnnotation])) // Helm: anything else is 0

@@ -1,10 +1,14 @@
 package render
 
 import (
+	"context"
+	"strings"
 	"testing"
 
 	"github.com/redkubes/otomi/pkg/chart"
+	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/manifest"
+	"github.com/redkubes/otomi/pkg/runlevel"
 	"github.com/stretchr/testify/require"
 	"helm.sh/helm/v3/pkg/releaseutil"
 )
@@ -27,7 +31,9 @@ func FuzzDocuments(f *testing.F) {
 		j := &job{r: New(), req: Request{Chart: &chart.Chart{}}, files: files}
 		var ours []document
 		var hooked []document
-		for _, d := range j.documents() {
+		documents, over := j.documents(t.Context())
+		require.Empty(t, over)
+		for _, d := range documents {
 			if d.isHook {
 				hooked = append(hooked, d)
 			} else {
@@ -61,4 +67,51 @@ func FuzzDocuments(f *testing.F) {
 			n++
 		}
 	})
+}
+
+func TestReadingWhatWasRenderedHadNoBound(t *testing.T) {
+	t.Parallel()
+	c := &chart.Chart{Name: "web", Version: "1.0.0", Digest: "x", Display: "charts/web", Files: []chart.File{
+		{Name: "Chart.yaml", Data: []byte("apiVersion: v2\nname: web\nversion: 1.0.0\n")},
+		{Name: "templates/a.yaml", Data: []byte("{{ .Values.text }}")},
+	}}
+	for name, text := range map[string]string{
+		"items":     strings.Repeat("- 1\n", maxNodes),
+		"dashes":    strings.Repeat(strings.Repeat("- ", 5000)+"1\n", maxNodes/5000+2),
+		"flow":      "a: [" + strings.Repeat("1,", maxNodes) + "1]",
+		"documents": strings.Repeat("a: b\n---\n", maxNodes/2+1),
+	} {
+		_, ds, err := New().Render(t.Context(), Request{Chart: c, Release: runlevel.Release{
+			Name: "web", Namespace: "apps", Values: map[string]any{"text": text},
+		}}, Capabilities{})
+		require.NoError(t, err)
+		require.Len(t, ds, 1, name)
+		require.Equal(t, diag.TemplateBudget, ds[0].Code, name)
+		require.Contains(t, ds[0].Detail, "more than 1048576 values")
+	}
+}
+
+func TestATextOfBrokenDocumentsWasReportedWhole(t *testing.T) {
+	t.Parallel()
+	j := &job{r: New(), req: Request{Chart: &chart.Chart{}}, files: map[string]string{"web/templates/a.yaml": strings.Repeat("- a\n---\n", 50_000)}}
+	_, over := j.documents(t.Context())
+	require.Empty(t, over)
+	require.Len(t, j.diags, maxProblems)
+}
+
+func TestReadingWhatWasRenderedWentOnAfterItsTime(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	j := &job{r: New(), req: Request{Chart: &chart.Chart{}}, files: map[string]string{"web/templates/a.yaml": "a: b\n"}}
+	_, over := j.documents(ctx)
+	require.Equal(t, overTime, over)
+}
+
+func TestNodesAreNeverLessThanThereAre(t *testing.T) {
+	t.Parallel()
+	for text, n := range map[string]int{"": 1, "- - 1\n- 2": 3, "[1,2,[3]]": 4, "{a: 1, b: {}}": 3, "? a\n: b": 2} {
+		require.GreaterOrEqual(t, nodes(text, 100), n, text)
+		require.Equal(t, 1, nodes(text, 1))
+	}
 }

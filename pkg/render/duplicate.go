@@ -81,6 +81,9 @@ func (j *job) twice(out manifest.Release) {
 			first[id] = o
 			continue
 		}
+		if len(j.diags) >= maxProblems {
+			return
+		}
 		at := j.rendered(o.Source, o.Text)
 		if o.Source == other.Source && o.Text == other.Text {
 			at = j.renderedAgain(o.Source, o.Text, 1)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strconv"
 	"strings"
 	texttemplate "text/template"
 	"time"
@@ -42,7 +43,7 @@ type engine struct {
 
 // The bounds of one release's templates. A record could hold a small part of the output only.
 const (
-	maxOutput = 64 << 20
+	maxOutput = 32 << 20
 	// maxDepth is above what Helm allows one template to include itself.
 	maxDepth = 2000
 	// maxIncludes is Helm's bound of that.
@@ -97,6 +98,7 @@ func (e *engine) run(ctx context.Context, charts []scoped, clock func() time.Tim
 			continue
 		}
 		data := charts[f.chart].data
+		e.site = site{template: f.name}
 		data["Template"] = chartutil.Values{"Name": f.name, "BasePath": f.basePath}
 		text.Reset()
 		last := e.trace != nil && i == len(e.program.files)-1
@@ -104,7 +106,7 @@ func (e *engine) run(ctx context.Context, charts []scoped, clock func() time.Tim
 			e.trace.length = text.Len
 		}
 		if err := e.set.ExecuteTemplate(e.bounds.Writer(&text), f.name, data); err != nil {
-			return rendering{}, executionErrorOf(f.name, err)
+			return rendering{}, executionErrorOf(f.name, tidied(err))
 		}
 		out.files[f.name] = withoutNoValue(text.String())
 		if last {
@@ -200,15 +202,21 @@ func (b *binding) tpl(text string, data any) (string, error) {
 			_, err := io.WriteString(w, text)
 			return err
 		}
+		if err := e.bounds.Parsing(text); err != nil {
+			return err
+		}
 		trees, err := e.program.text(text)
 		if err != nil {
-			return fmt.Errorf("cannot parse template %q: %w", text, err)
+			return fmt.Errorf("cannot parse template %s: %w", quoted(text), err)
 		}
 		t := b.t.New(textName)
 		if trees.own != nil && !e.program.refersToText {
 			t.Tree = trees.own
 			b.text = t
 		} else {
+			if err := e.bounds.Copying(e.program.defined); err != nil {
+				return err
+			}
 			clone, err := b.t.Clone()
 			if err != nil {
 				return fmt.Errorf("cannot clone template: %w", err)
@@ -219,16 +227,43 @@ func (b *binding) tpl(text string, data any) (string, error) {
 			clone.Funcs(inner.functions())
 			t = clone.New(textName)
 			if err := template.Add(t, trees.all); err != nil {
-				return fmt.Errorf("cannot parse template %q: %w", text, err)
+				return fmt.Errorf("cannot parse template %s: %w", quoted(text), err)
 			}
 		}
 		if err := t.Execute(w, data); err != nil {
-			return fmt.Errorf("error during tpl function execution for %q: %w", text, err)
+			return fmt.Errorf("error during tpl function execution for %s: %w", quoted(text), err)
 		}
 		return nil
 	})
 	return withoutNoValue(out), err
 }
+
+// quoted is a text in the words of an error, each of which holds those of the texts that it carried out.
+func quoted(text string) string {
+	const most = 4 << 10
+	if len(text) <= most {
+		return strconv.Quote(text)
+	}
+	return strconv.Quote(strings.ToValidUTF8(text[:most], "")) + fmt.Sprintf(" and %d bytes more", len(text)-most)
+}
+
+// tidied is err, without the names of the functions that watch templates.
+func tidied(err error) error {
+	text := err.Error()
+	if tidy := template.Tidied(text); tidy != text {
+		return reworded{tidy, err}
+	}
+	return err
+}
+
+// reworded is a failure in other words.
+type reworded struct {
+	text  string
+	cause error
+}
+
+func (e reworded) Error() string { return e.text }
+func (e reworded) Unwrap() error { return e.cause }
 
 // withoutNoValue takes out what text/template prints of nothing, as Helm does.
 func withoutNoValue(text string) string { return strings.ReplaceAll(text, "<no value>", "") }

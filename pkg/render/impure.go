@@ -35,6 +35,7 @@ var impure = []string{
 // clocked are functions of time that note for themselves whether a call is impure.
 var clocked = []string{
 	"now", "ago", "date", "htmlDate", "dateInZone", "date_in_zone", "htmlDateInZone", "durationRound",
+	"fromToml", // of a time without a zone
 }
 
 // unordered are functions whose result comes in Go's random order of maps from Helm's engine. Ours sorts it.
@@ -141,7 +142,8 @@ func (e *engine) noting(f texttemplate.FuncMap) {
 	shown := func(name, format string, v any, zone string) string {
 		switch v.(type) {
 		case time.Time, *time.Time, int64, int, int32:
-			if zone == "Local" {
+			// The other names are the same on all machines, since the program has the zones with it; these are files of one.
+			if zone == "Local" || zone == "localtime" || zone == "posixrules" {
 				e.note(name, false)
 			}
 		default:
@@ -155,6 +157,14 @@ func (e *engine) noting(f texttemplate.FuncMap) {
 	f["dateInZone"] = func(format string, v any, zone string) string { return shown("dateInZone", format, v, zone) }
 	f["date_in_zone"] = func(format string, v any, zone string) string { return shown("date_in_zone", format, v, zone) }
 	f["htmlDateInZone"] = func(v any, zone string) string { return shown("htmlDateInZone", day, v, zone) }
+	fromToml, _ := f["fromToml"].(func(string) map[string]any)
+	f["fromToml"] = func(text string) map[string]any {
+		m := fromToml(text)
+		if hasTime(m) {
+			e.note("fromToml", false)
+		}
+		return m
+	}
 	round, _ := f["durationRound"].(func(any) string)
 	f["durationRound"] = func(v any) string {
 		if t, ok := v.(time.Time); ok {
@@ -162,6 +172,25 @@ func (e *engine) noting(f texttemplate.FuncMap) {
 		}
 		return round(v)
 	}
+}
+
+// hasTime reports whether TOML holds a time: one without a zone is read in that of the machine.
+func hasTime(v any) bool {
+	switch v := v.(type) {
+	case time.Time:
+		return true
+	case map[string]any:
+		for _, item := range v {
+			if hasTime(item) {
+				return true
+			}
+		}
+	case []map[string]any:
+		return slices.ContainsFunc(v, func(item map[string]any) bool { return hasTime(item) })
+	case []any:
+		return slices.ContainsFunc(v, hasTime)
+	}
+	return false
 }
 
 // notes is fn, whose calls are noted.

@@ -44,7 +44,8 @@ var impureCalls = map[string]string{
 // sameHere are calls that depend on the machine or the cluster, of which a test has one.
 var sameHere = map[string]string{
 	"toDate": `{{ toDate "2006-01-02" "2020-01-02" }}`, "mustToDate": `{{ mustToDate "2006-01-02" "2020-01-02" }}`,
-	"lookup": `{{ lookup "v1" "Secret" "a" "b" }}`, "getHostByName": `{{ getHostByName "example.com" }}`,
+	"fromToml": `{{ fromToml "a = [{b = 1979-05-27}]" | len }}`,
+	"lookup":   `{{ lookup "v1" "Secret" "a" "b" }}`, "getHostByName": `{{ getHostByName "example.com" }}`,
 }
 
 func TestEveryImpureCallIsNoted(t *testing.T) {
@@ -85,6 +86,7 @@ var pure = []string{
 	`{{ merge (dict "a" 1) (dict "b" 2) }}{{ mergeOverwrite (dict "a" 1) (dict "a" 2) }}{{ mustMerge (dict "a" 1) (dict "b" 2) }}{{ mustMergeOverwrite (dict "a" 1) (dict "a" 2) }}`,
 	`{{ append (list 1) 2 }}{{ push (list 1) 2 }}{{ mustAppend (list 1) 2 }}{{ mustPush (list 1) 2 }}{{ prepend (list 1) 2 }}{{ mustPrepend (list 1) 2 }}{{ first (list 1) }}{{ mustFirst (list 1) }}{{ rest (list 1 2) }}{{ mustRest (list 1 2) }}{{ last (list 1) }}{{ mustLast (list 1) }}{{ initial (list 1 2) }}{{ mustInitial (list 1 2) }}`,
 	`{{ reverse (list 1 2) }}{{ mustReverse (list 1 2) }}{{ uniq (list 1 1) }}{{ mustUniq (list 1 1) }}{{ without (list 1 2) 1 }}{{ mustWithout (list 1 2) 1 }}{{ has 1 (list 1) }}{{ mustHas 1 (list 1) }}{{ slice (list 1 2) 1 }}{{ mustSlice (list 1 2) 1 }}{{ concat (list 1) (list 2) }}{{ dig "a" 1 (dict "a" 2) }}{{ chunk 2 (list 1 2 3) }}{{ mustChunk 2 (list 1 2 3) }}`,
+	`{{ eq 1 1 }}{{ ne 1 2 }}{{ eq nil (dict) }}{{ fromToml "a = 1" }}`,
 	`{{ derivePassword 1 "long" "a" "b" "c" }}{{ decryptAES "k" "" | default "" }}`,
 	`{{ semver "1.2.3" }}{{ semverCompare ">1" "1.2.3" }}{{ regexMatch "a" "a" }}{{ mustRegexMatch "a" "a" }}{{ regexFindAll "a" "aa" -1 }}{{ mustRegexFindAll "a" "aa" -1 }}{{ regexFind "a" "a" }}{{ mustRegexFind "a" "a" }}{{ regexReplaceAll "a" "a" "b" }}{{ mustRegexReplaceAll "a" "a" "b" }}{{ regexReplaceAllLiteral "a" "a" "b" }}{{ mustRegexReplaceAllLiteral "a" "a" "b" }}{{ regexSplit "a" "bab" -1 }}{{ mustRegexSplit "a" "bab" -1 }}{{ regexQuoteMeta "." }}`,
 	`{{ urlParse "http://a/b" }}{{ urlJoin (dict "scheme" "http" "host" "a" "path" "/b") }}`,

@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -66,11 +67,23 @@ func order(c *helmchart.Chart) {
 // its list of dependencies, and the values. Without it, a release that disables a subchart takes it from the next one.
 func clone(c *helmchart.Chart) *helmchart.Chart {
 	out := &helmchart.Chart{Lock: c.Lock, Templates: c.Templates, Schema: c.Schema, Files: c.Files}
+	// A template may change any list and what any pointer leads to: sortAlpha sorts a list of texts where it is.
 	metadata := *c.Metadata
+	metadata.Keywords, metadata.Sources = slices.Clone(metadata.Keywords), slices.Clone(metadata.Sources)
+	metadata.Annotations = maps.Clone(metadata.Annotations)
+	metadata.Maintainers = slices.Clone(metadata.Maintainers)
+	for i, m := range metadata.Maintainers {
+		if m != nil {
+			maintainer := *m
+			metadata.Maintainers[i] = &maintainer
+		}
+	}
 	metadata.Dependencies = slices.Clone(metadata.Dependencies)
 	for i, d := range metadata.Dependencies {
 		if d != nil {
 			dependency := *d
+			dependency.Tags = slices.Clone(d.Tags)
+			dependency.ImportValues, _ = copied(d.ImportValues).([]any)
 			metadata.Dependencies[i] = &dependency
 		}
 	}
@@ -93,6 +106,9 @@ func copied(v any) any {
 		}
 		return m
 	case []any:
+		if v == nil {
+			return v
+		}
 		l := make([]any, len(v))
 		for i, item := range v {
 			l[i] = copied(item)

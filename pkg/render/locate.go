@@ -13,7 +13,9 @@ import (
 // template that wrote it, with the place in the rendered text as a note, whose text is made known to Sources under a name
 // with the cluster's, since others may render another text. Where no template line is known for sure it is the other way
 // round. It renders once more for a template that it is asked about.
-func (r *Renderer) Locator(ctx context.Context, req Request, caps Capabilities, cluster string) func(o manifest.Object, at diag.Range) (diag.Range, []diag.Note) {
+func (r *Renderer) Locator(
+	ctx context.Context, req Request, caps Capabilities, cluster string,
+) func(o manifest.Object, at diag.Range) (diag.Range, []diag.Note) {
 	j := &job{r: r, req: req}
 	traces := map[string]Trace{}
 	return func(o manifest.Object, at diag.Range) (diag.Range, []diag.Note) {

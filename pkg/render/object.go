@@ -29,40 +29,71 @@ func (j *job) objects(source, text string, data map[string]any) []manifest.Objec
 	return []manifest.Object{o}
 }
 
-// items reads the items of a list. Those of a typed list (ConfigMapList) may leave out what its kind says, as apimachinery
-// reads them (unstructured's decodeToList).
+// items reads the items of a list, and reports those that are no objects.
 func (j *job) items(source, text string, list map[string]any, items []any) []manifest.Object {
-	var out []manifest.Object
+	out, problems := itemsOf(source, list, items)
+	for _, problem := range problems {
+		j.notObject(source, text, problem)
+	}
+	return out
+}
+
+// itemsOf makes objects of the items of a list, and says what is wrong with the others. Those of a typed list (ConfigMapList)
+// may leave out what its kind says.
+func itemsOf(source string, list map[string]any, items []any) (out []manifest.Object, problems []string) {
 	kind, _ := list["kind"].(string)
+	itemKind := manifest.ItemKind(kind)
 	for i, item := range items {
 		data, ok := item.(map[string]any)
 		if !ok {
-			j.notObject(source, text, fmt.Sprintf("items[%d] of the list is no map", i))
+			problems = append(problems, fmt.Sprintf("items[%d] of the list is no map", i))
 			continue
 		}
-		if itemKind := strings.TrimSuffix(kind, "List"); itemKind != "" && itemKind != kind && data["kind"] == nil && data["apiVersion"] == nil {
+		if itemKind != "" && data["kind"] == nil && data["apiVersion"] == nil {
 			data = maps.Clone(data)
 			data["kind"], data["apiVersion"] = itemKind, list["apiVersion"]
 		}
 		written, err := yaml.Marshal(data)
 		if err != nil {
-			j.notObject(source, text, fmt.Sprintf("items[%d] of the list: %v", i, err))
+			problems = append(problems, fmt.Sprintf("items[%d] of the list: %v", i, err))
 			continue
 		}
 		o, err := manifest.New(data, string(written), source)
 		if err != nil {
-			j.notObject(source, text, fmt.Sprintf("items[%d] of the list: %v", i, err))
+			problems = append(problems, fmt.Sprintf("items[%d] of the list: %v", i, err))
 			continue
 		}
 		out = append(out, o)
 	}
+	return out, problems
+}
+
+// Flat returns the objects that a cluster has of a hook, whose document Helm's record keeps whole: the items of a list, or
+// itself.
+func Flat(h manifest.Hook) []manifest.Object {
+	items, ok := h.Data["items"].([]any)
+	if !ok {
+		return []manifest.Object{h.Object}
+	}
+	out, _ := itemsOf(h.Source, h.Data, items)
 	return out
 }
 
 // crds reads the files of the crds/ folders, which are no templates.
 func (j *job) crds() []manifest.Object {
 	var out []manifest.Object
-	for _, crd := range j.chart.CRDObjects() {
+	crds := j.chart.CRDObjects()
+	if tooMany(func(yield func(string) bool) {
+		for _, crd := range crds {
+			if !yield(string(crd.File.Data)) {
+				return
+			}
+		}
+	}) {
+		j.overBudget(overNodes)
+		return nil
+	}
+	for _, crd := range crds {
 		text := string(crd.File.Data)
 		j.raw(crd.Filename, text)
 		for _, document := range split(text) {
@@ -134,8 +165,8 @@ func isScalar(v any) bool {
 	return true
 }
 
-// secretKind finds a document that describes a Secret, also where it can't be read.
-var secretKind = regexp.MustCompile(`(?m)^["']?kind["']?:\s*["']?Secret\b`)
+// secretKind finds a document that describes a Secret, also where it can't be read or the Secret is in a list.
+var secretKind = regexp.MustCompile(`(?i)["']?\bkind["']?\s*:\s*["']?Secret(List)?\b`)
 
 func (j *job) notObject(source, text, problem string) {
 	at := j.rendered(source, text)

@@ -99,6 +99,8 @@ type program struct {
 	trees        []map[string]*parse.Tree
 	refersToText bool
 	language     *language
+	// defined is the number of templates that the files are and define.
+	defined int
 
 	mu    sync.Mutex
 	idle  []*engine
@@ -175,6 +177,7 @@ func (p *programs) compile(charts []scoped) (*program, error) {
 			return nil, t.err
 		}
 		made.trees = append(made.trees, t.trees)
+		made.defined += len(t.trees)
 		made.refersToText = made.refersToText || t.refersToText
 	}
 	if len(p.all) >= maxPrograms {
@@ -289,6 +292,7 @@ func newEngine(p *program) (*engine, error) {
 		included: map[string]int{},
 		impure:   map[manifest.ImpureCall]bool{},
 	}
+	e.bounds.Addressed = func(function string) { e.note(function, false) }
 	e.root = &binding{e: e, t: e.set}
 	e.set.Funcs(e.functions()).Funcs(e.bounds.Watchers()).Funcs(e.root.functions()).Funcs(texttemplate.FuncMap{
 		template.Mark: e.mark,

@@ -11,14 +11,29 @@ import (
 // What is said of impure functions by their kind, and what to do about them. Those that are not named make keys or take chance.
 var (
 	asksTime    = append([]string{"durationRound"}, "now", "ago")
-	asksZone    = []string{"date", "htmlDate", "dateInZone", "date_in_zone", "htmlDateInZone", "toDate", "mustToDate"}
+	asksZone    = []string{"date", "htmlDate", "dateInZone", "date_in_zone", "htmlDateInZone", "toDate", "mustToDate", "fromToml"}
 	asksCluster = []string{"lookup"}
 	asksNetwork = []string{"getHostByName"}
+	// asksAddress are the functions that print a value, which are impure where they print the place in memory that it has.
+	asksAddress = []string{
+		"print", "println", "printf", "html", "js", "urlquery", "cat", "quote", "squote", "toString", "toStrings", "sortAlpha", "join", "dict",
+	}
 )
 
 // Impurity says what is wrong with the calls of impure functions in one line of a template, and what to do; "" for no calls.
 func Impurity(calls []manifest.ImpureCall) string {
-	var names, sorted []string
+	always, sorted := called(calls)
+	both := []string{}
+	for _, detail := range []string{impurity(always), unsorted(sorted)} {
+		if detail != "" {
+			both = append(both, detail)
+		}
+	}
+	return strings.Join(both, " And ")
+}
+
+// called are the names of the functions that are called, and of those that list a map in any order.
+func called(calls []manifest.ImpureCall) (names, sorted []string) {
 	for _, c := range calls {
 		if c.Unordered {
 			sorted = append(sorted, c.Function)
@@ -26,13 +41,19 @@ func Impurity(calls []manifest.ImpureCall) string {
 			names = append(names, c.Function)
 		}
 	}
-	names, sorted = unique(names), unique(sorted)
-	switch {
-	case len(names) > 0:
-	case len(sorted) > 0:
-		return fmt.Sprintf("%s in another order at every render by Helm, which then sees a change where there is none; "+
-			"otomi sorts them. Write `| sortAlpha` behind it, so that both render the same.", subject(sorted, "lists a map", "list a map"))
-	default:
+	return unique(names), unique(sorted)
+}
+
+func unsorted(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s in another order at every render by Helm, which then sees a change where there is none; "+
+		"otomi sorts them. Write `| sortAlpha` behind it, so that both render the same.", subject(names, "lists a map", "list a map"))
+}
+
+func impurity(names []string) string {
+	if len(names) == 0 {
 		return ""
 	}
 	all := func(of []string) bool {
@@ -46,6 +67,9 @@ func Impurity(calls []manifest.ImpureCall) string {
 	case all(asksNetwork):
 		return "the function getHostByName finds nothing, since charts are rendered without a network. The render is never cached. Give the " +
 			"chart the address as a value."
+	case all(asksAddress):
+		return fmt.Sprintf("%s, %s. Print a field of it, or give it to toYaml.", subject(names, "prints where in memory a value is",
+			"print where in memory a value is"), so)
 	case all(asksTime):
 		return fmt.Sprintf("%s, %s. Take it out of the template, or give the time as a value.", subject(names, "takes the time of the render",
 			"take the time of the render"), so)

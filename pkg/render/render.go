@@ -1,7 +1,7 @@
 // Package render turns releases into manifests, exactly as Helm does.
 //
-// It runs an engine that is Helm's but for its bounds, in the process, over charts that package chart read. It reads no file and talks to no cluster:
-// what a chart may know of the cluster comes as Capabilities, and lookup finds nothing.
+// It runs an engine that is Helm's but for its bounds, in the process, over charts that package chart read. It reads no
+// file and talks to no cluster: what a chart may know of the cluster comes as Capabilities, and lookup finds nothing.
 package render
 
 import (
@@ -224,7 +224,16 @@ func (j *job) render(ctx context.Context) manifest.Release {
 		delete(j.files, name)
 	}
 	var text strings.Builder
-	for _, d := range j.documents() {
+	documents, over := j.documents(ctx)
+	if over != "" {
+		j.overBudget(over)
+		return out
+	}
+	for _, d := range documents {
+		if ctx.Err() != nil {
+			j.overBudget(overTime)
+			return out
+		}
 		if d.isHook {
 			if hook, ok := j.hook(d); ok {
 				out.Hooks = append(out.Hooks, hook)
@@ -238,6 +247,12 @@ func (j *job) render(ctx context.Context) manifest.Release {
 	out.CRDs = j.crds()
 	j.twice(out)
 	return out
+}
+
+// overBudget reports that what a chart renders can't be read within the bounds.
+func (j *job) overBudget(over string) {
+	j.report(diag.TemplateBudget, j.req.Chart.Range, "what the chart renders is over its budget: %s. Let it render less, or split the "+
+		"release.", over)
 }
 
 // withoutMismatch is what chartutil says of values that it can't coalesce, without the value (its coalesceDeps prints it).

@@ -137,7 +137,7 @@ func TestRenderReports(t *testing.T) {
 		{
 			name:  "too much text",
 			files: map[string]string{"templates/cm.yaml": `{{ $mib := repeat 1048576 "x" }}{{ range until 65 }}{{ $mib }}{{ end }}`},
-			code:  diag.TemplateBudget, at: "stack/charts/web/Chart.yaml", detail: "writes more than 64 MiB",
+			code:  diag.TemplateBudget, at: "stack/charts/web/Chart.yaml", detail: "writes more than 32 MiB",
 		},
 		{
 			name:  "a loop over a number took all memory",
@@ -279,6 +279,31 @@ func TestListsAreTheirItems(t *testing.T) {
 		require.Equal(t, "v1", o.APIVersion())
 	}
 	require.ElementsMatch(t, []string{"ConfigMap one", "ConfigMap two", "ConfigMap three", "ConfigMap crlf", "Secret crlf", "ConfigMap sub"}, ids)
+}
+
+func TestAHookThatIsAListWasOneObject(t *testing.T) {
+	t.Parallel()
+	list := func(items string) map[string]string {
+		return map[string]string{"templates/hook.yaml": "apiVersion: v1\nkind: List\nmetadata: {name: all, annotations: {helm.sh/hook: pre-install}}\n" +
+			"items: [" + items + "]\n"}
+	}
+	const configMap, secret = "{apiVersion: v1, kind: ConfigMap, metadata: {name: one}}", "{apiVersion: v1, kind: Secret, metadata: {name: two}}"
+	got, ds, err := render.New().Render(t.Context(), render.Request{Chart: newChart(t, list(configMap+", "+secret)), Release: newRelease(nil)}, capabilities())
+	require.NoError(t, err)
+	require.Empty(t, ds)
+	require.Len(t, got.Hooks, 1, "the record keeps the document whole")
+	require.Equal(t, "List all", got.Hooks[0].ID.String())
+	var ids []string
+	for _, o := range render.Flat(got.Hooks[0]) {
+		ids = append(ids, o.ID.String())
+	}
+	require.Equal(t, []string{"ConfigMap one", "Secret two"}, ids)
+
+	_, ds, err = render.New().Render(t.Context(), render.Request{Chart: newChart(t, list("{kind: Secret}, 1")), Release: newRelease(nil)}, capabilities())
+	require.NoError(t, err)
+	require.Len(t, ds, 2)
+	require.Contains(t, ds[0].Detail, "items[0] of the list: the object has no apiVersion")
+	require.True(t, ds[0].Secret, "a Secret in a list is one")
 }
 
 func TestCRDs(t *testing.T) {

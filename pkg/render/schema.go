@@ -60,7 +60,8 @@ func (j *job) fitsSchema(c *helmchart.Chart, path value.Path, values map[string]
 		if len(at) > 0 {
 			subject = at.String() + ": "
 		}
-		told := j.report(diag.RenderValues, j.req.Release.Range, "the values do not fit the schema of the chart %s: %s%s", c.Name(), subject, d.Detail)
+		told := j.report(diag.RenderValues, j.req.Release.Range, "the values do not fit the schema of the chart %s: %s%s",
+			c.Name(), subject, d.Detail)
 		notes := j.setHere(at)
 		if len(notes) > 0 {
 			told.Range, notes = notes[0].Range, notes[1:]

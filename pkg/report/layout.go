@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/hex"
@@ -191,11 +192,8 @@ func replace(root *os.Root, name string, text []byte, mode fs.FileMode) error {
 			return nil
 		}
 	}
-	fresh := path.Join(path.Dir(name), "."+path.Base(name)+".new")
-	// One that a killed run left.
-	if err := root.Remove(fresh); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
+	// Another run may be writing the same file.
+	fresh := path.Join(path.Dir(name), "."+path.Base(name)+"."+rand.Text()[:10]+".new")
 	f, err := root.OpenFile(fresh, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/redkubes/otomi/pkg/manifest"
 )
@@ -141,4 +142,27 @@ func TestSizesAreReadByPeople(t *testing.T) {
 	for want, n := range map[string]int64{"0 B": 0, "1023 B": 1023, "1 KiB": 1024, "1.5 KiB": 1536, "512 MiB": 512 << 20, "2 GiB": 2 << 30} {
 		require.Equal(t, want, size(n))
 	}
+}
+
+func TestRunsSideBySideTookEachOthersTemporaryFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	root, err := os.OpenRoot(dir)
+	require.NoError(t, err)
+	defer root.Close()
+	var group errgroup.Group
+	for i := range 8 {
+		group.Go(func() error {
+			for k := range 30 {
+				if err := replace(root, "a.yaml", []byte(strings.Repeat(fmt.Sprint(i), 10+k)), 0o644); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	require.NoError(t, group.Wait())
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, entries, 1, "nothing is left")
 }

@@ -176,10 +176,12 @@ func (r *Reporter) mask(obj *object) error {
 	if r.out.open {
 		return nil
 	}
-	data, hit := obj.Object, false
-	if kind, _ := data["kind"].(string); kind == "Secret" {
-		data, hit = maskSecret(data)
-	}
+	hit := false
+	data, _ := manifest.ReplaceSecrets(obj.Object, func(secret map[string]any) map[string]any {
+		masked, has := maskSecret(secret)
+		hit = hit || has
+		return masked
+	})
 	redacted, more := r.out.tree(data)
 	if !hit && !more {
 		return nil
@@ -193,19 +195,21 @@ func (r *Reporter) mask(obj *object) error {
 	return nil
 }
 
-// maskSecret returns a Secret with its values replaced, and whether it has any.
+// maskSecret returns a Secret with its values replaced, and whether it has any. What has no keys goes as a whole.
 func maskSecret(data map[string]any) (map[string]any, bool) {
 	out, hit := maps.Clone(data), false
-	for _, field := range []string{"data", "stringData"} {
-		entries, _ := data[field].(map[string]any)
-		if len(entries) == 0 {
+	for _, field := range manifest.SecretFields(data) {
+		hit = true
+		entries, ok := data[field].(map[string]any)
+		if !ok {
+			out[field] = hidden
 			continue
 		}
 		masked := make(map[string]any, len(entries))
 		for key := range entries {
 			masked[key] = hidden
 		}
-		out[field], hit = masked, true
+		out[field] = masked
 	}
 	return out, hit
 }

@@ -149,3 +149,33 @@ func TestTheDataOfEverySecretIsMasked(t *testing.T) {
 	require.NoError(t, printManifests(r, release, report.ManifestOptions{}))
 	require.Contains(t, out.String(), "token: made-by-the-chart")
 }
+
+func TestAHookThatIsAListPrintedItsSecretInClear(t *testing.T) {
+	t.Parallel()
+	release := manifest.Release{Chart: manifest.Chart{Digest: "0123456789abcdef"}, Hooks: []manifest.Hook{{Object: manifest.Object{
+		Data: map[string]any{"kind": "List", "items": []any{map[string]any{"kind": "Secret", "data": map[string]any{"token": "hunter5"}}}},
+		Text: "kind: List\nitems: [{kind: Secret, data: {token: hunter5}}]\n",
+	}}}}
+	for _, format := range []string{"yaml", "json"} {
+		var out bytes.Buffer
+		require.NoError(t, printManifests(report.New(report.Options{Out: &out}), release, report.ManifestOptions{Format: format}))
+		require.Contains(t, out.String(), "(secret)")
+		require.NotContains(t, out.String(), "hunter5")
+	}
+}
+
+func TestASecretWhoseDataIsNoMapPrintedItInClear(t *testing.T) {
+	t.Parallel()
+	for _, data := range []map[string]any{
+		{"kind": "Secret", "data": "hunter5"},
+		{"kind": "Secret", "data": []any{"hunter5"}},
+		{"kind": "Secret", "StringData": map[string]any{"a": "hunter5"}},
+		{"kind": "Secret", "stringDatas": map[string]any{"a": "hunter5"}},
+		{"kind": "secret", "DATA": map[string]any{"a": map[string]any{"b": "hunter5"}}},
+	} {
+		var out bytes.Buffer
+		release := manifest.Release{Chart: manifest.Chart{Digest: "0123456789abcdef"}, Objects: []manifest.Object{{Data: data, Text: "x: hunter5"}}}
+		require.NoError(t, printManifests(report.New(report.Options{Out: &out}), release, report.ManifestOptions{}))
+		require.NotContains(t, out.String(), "hunter5", "%v", data)
+	}
+}

@@ -22,6 +22,10 @@ const (
 	// text/template within what Go lets it have, since its overflow can't be caught.
 	maxActions = 1 << 18
 	maxNesting = 500
+	// maxCarrying bounds how deep what carries out templates stands in actions and, each of them perCall actions, in parentheses:
+	// all of that is on the stack at each of the depths that templates carry out templates in.
+	maxCarrying = 64
+	perCall     = 3
 )
 
 // Bounds are what one execution may still use: the templates of one state file or of one release, with all that they carry
@@ -35,6 +39,9 @@ type Bounds struct {
 	depth, maxDepth int
 	// buffers are what templates that templates carry out write to, by their depth.
 	buffers []*bytes.Buffer
+	// Addressed is told of a function that printed where in memory a value is, which is another place each time; print stands
+	// for an action without one. It may be nil.
+	Addressed func(function string)
 }
 
 // NewBounds returns bounds of an execution that writes at most output bytes, in which templates carry out templates at most
@@ -119,7 +126,7 @@ func (b *Bounds) Nested(execute func(io.Writer) error) (string, error) {
 	text := b.buffers[b.depth-1]
 	text.Reset()
 	if err := execute(b.Writer(text)); err != nil {
-		return "", err
+		return "", shortened(err)
 	}
 	out := text.String()
 	if text.Cap() > maxKept {
@@ -128,17 +135,62 @@ func (b *Bounds) Nested(execute func(io.Writer) error) (string, error) {
 	return out, nil
 }
 
+// maxMessage bounds the message of a failure, in bytes: each template that carries out the one that failed puts its own words
+// before it, and keeps what it was. Helm's longest, of a template that includes itself a thousand times, is below.
+const maxMessage = 128 << 10
+
+// shortened is err, without what the outer templates say of it where it became too long.
+func shortened(err error) error {
+	if len(err.Error()) <= maxMessage {
+		return err
+	}
+	var long chain
+	if errors.As(err, &long) {
+		return long
+	}
+	text := err.Error()
+	var over overBudget
+	if errors.As(err, &over) {
+		return chain{strings.ToValidUTF8(text[:maxMessage/4], "") + " ... " + over.detail, over}
+	}
+	return chain{strings.ToValidUTF8(text[:maxMessage/4], "") + " ... " + strings.ToValidUTF8(text[len(text)-maxMessage/4:], ""), nil}
+}
+
+// chain is a failure whose words were shortened, and what it comes from where that has a meaning.
+type chain struct {
+	text  string
+	cause error
+}
+
+func (e chain) Error() string { return e.text }
+func (e chain) Unwrap() error { return e.cause }
+
 // maxKept is the largest buffer that is kept for the next text.
 const maxKept = 64 << 10
 
 // Parse parses a text as t and puts all that it defines under the bounds. functions are those that the text may call, by
 // their names; t has them, and those of Watchers.
 func (b *Bounds) Parse(t *template.Template, text string, functions template.FuncMap) (*template.Template, error) {
+	if err := b.Parsing(text); err != nil {
+		return nil, err
+	}
 	trees, err := Trees(t.Name(), text, TreeOptions{Functions: functions})
 	if err != nil {
 		return nil, err
 	}
 	return t, Add(t, trees)
+}
+
+// Parsing counts what parsing a text makes, before it is parsed.
+func (b *Bounds) Parsing(text string) error {
+	const perAction = 400
+	return b.make(len(text) + perAction*strings.Count(text, "{{"))
+}
+
+// Copying counts what a copy of a set of templates makes, before it is copied.
+func (b *Bounds) Copying(templates int) error {
+	const perTemplate = 512
+	return b.make(perTemplate * templates)
 }
 
 // TreeOptions of Trees.
@@ -172,6 +224,10 @@ func Trees(name, text string, o TreeOptions) (map[string]*parse.Tree, error) {
 	}
 	for _, tree := range trees {
 		w := watcher{o: o, tree: tree, text: text}
+		if len(o.Marked) > 0 {
+			w.sorted = map[string]bool{}
+			sortedIn(tree.Root, w.sorted)
+		}
 		if err := w.list(tree.Root, 0); err != nil {
 			return nil, err
 		}
@@ -208,6 +264,11 @@ const (
 	Line = watch + "line"
 )
 
+// Tidied is what a failure says, without the names of the functions that watching puts into templates.
+func Tidied(message string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(message, entered, "template"), printed, "print")
+}
+
 // Watchers are the functions behind them but for Mark and Line. What is printed keeps its reflect.Value, since text/template
 // looks whether it can be addressed.
 func (b *Bounds) Watchers() template.FuncMap {
@@ -225,6 +286,8 @@ type watcher struct {
 	o    TreeOptions
 	tree *parse.Tree
 	text string
+	// sorted are the variables that an action of the tree sorts.
+	sorted map[string]bool
 }
 
 func (w watcher) list(l *parse.ListNode, depth int) error {
@@ -255,7 +318,7 @@ func (w watcher) list(l *parse.ListNode, depth int) error {
 			pipe = n.Pipe
 		}
 		if pipe != nil {
-			if err := w.pipe(pipe, depth); err != nil {
+			if err := w.pipe(pipe, depth, depth); err != nil {
 				return err
 			}
 			if mark := w.mark(pipe); mark != nil {
@@ -269,6 +332,9 @@ func (w watcher) list(l *parse.ListNode, depth int) error {
 				n.Pipe.Cmds = append(n.Pipe.Cmds, command(printed, n.Pos))
 			}
 		case *parse.TemplateNode:
+			if depth > maxCarrying {
+				return tooDeep("template")
+			}
 			nodes = append(nodes, action(entered, n.Pos, n.Line), n, action(left, n.Pos, n.Line))
 			continue
 		case *parse.IfNode:
@@ -293,21 +359,28 @@ func (w watcher) branch(n *parse.BranchNode, depth int) error {
 	return errors.Join(w.list(n.List, depth+1), w.list(n.ElseList, depth+1))
 }
 
-// pipe refuses parentheses in each other that are too deep.
-func (w watcher) pipe(p *parse.PipeNode, depth int) error {
+// pipe refuses parentheses in each other that are too deep, and calls of include and tpl that are, within so many actions.
+func (w watcher) pipe(p *parse.PipeNode, depth, carrying int) error {
 	if depth > maxNesting {
 		return overBudget{fmt.Sprintf("parentheses stand in each other more than %d deep. Put a part of them into a variable.", maxNesting)}
 	}
 	for _, c := range p.Cmds {
 		for _, arg := range c.Args {
+			if name, ok := arg.(*parse.IdentifierNode); ok && (name.Ident == "include" || name.Ident == "tpl") && carrying > maxCarrying {
+				return tooDeep(name.Ident)
+			}
 			if inner, ok := within(arg); ok {
-				if err := w.pipe(inner, depth+1); err != nil {
+				if err := w.pipe(inner, depth+1, carrying+perCall); err != nil {
 					return err
 				}
 			}
 		}
 	}
 	return nil
+}
+
+func tooDeep(call string) error {
+	return overBudget{fmt.Sprintf("a call of %s stands too deep in other actions. Put what it gives into a variable before them.", call)}
 }
 
 // within is the pipe that an argument in parentheses is.
@@ -338,7 +411,7 @@ func (w watcher) mark(p *parse.PipeNode) parse.Node {
 		return nil
 	}
 	var found strings.Builder
-	if !w.marked(p, false, &found) {
+	if !w.marked(p, len(p.Decl) == 1 && w.sorted[p.Decl[0].Ident[0]], &found) {
 		return nil
 	}
 	at := action(Mark, p.Pos, p.Line)
@@ -352,7 +425,7 @@ func (w watcher) mark(p *parse.PipeNode) parse.Node {
 // marked writes the marked functions of a pipe, and reports whether it calls any. ordered says that what takes the pipe's
 // result does not depend on its order.
 func (w watcher) marked(p *parse.PipeNode, ordered bool, out *strings.Builder) bool {
-	any := false
+	calls := false
 	for i, c := range p.Cmds {
 		taken := ordered
 		if i+1 < len(p.Cmds) {
@@ -362,9 +435,9 @@ func (w watcher) marked(p *parse.PipeNode, ordered bool, out *strings.Builder) b
 		for k, arg := range c.Args {
 			if name, ok := arg.(*parse.IdentifierNode); ok {
 				if k > 0 && first != nil {
-					any = w.note(name, ordering[first.Ident] || passing[first.Ident] && taken, out) || any
+					calls = w.note(name, ordering[first.Ident] || passing[first.Ident] && taken, out) || calls
 				} else {
-					any = w.note(name, taken, out) || any
+					calls = w.note(name, taken, out) || calls
 				}
 			}
 			if inner, ok := within(arg); ok {
@@ -372,11 +445,11 @@ func (w watcher) marked(p *parse.PipeNode, ordered bool, out *strings.Builder) b
 				if len(c.Args) == 1 {
 					within = taken
 				}
-				any = w.marked(inner, within, out) || any
+				calls = w.marked(inner, within, out) || calls
 			}
 		}
 	}
-	return any
+	return calls
 }
 
 func (w watcher) note(name *parse.IdentifierNode, ordered bool, out *strings.Builder) bool {
@@ -397,6 +470,57 @@ var (
 	}
 	passing = map[string]bool{"uniq": true, "mustUniq": true, "without": true, "mustWithout": true, "compact": true, "concat": true, "toStrings": true}
 )
+
+// sortedIn adds the variables that are sorted in l to found.
+func sortedIn(l *parse.ListNode, found map[string]bool) {
+	if l == nil {
+		return
+	}
+	branch := func(n *parse.BranchNode) {
+		sortedBy(n.Pipe, found)
+		sortedIn(n.List, found)
+		sortedIn(n.ElseList, found)
+	}
+	for _, n := range l.Nodes {
+		switch n := n.(type) {
+		case *parse.ActionNode:
+			sortedBy(n.Pipe, found)
+		case *parse.TemplateNode:
+			sortedBy(n.Pipe, found)
+		case *parse.IfNode:
+			branch(&n.BranchNode)
+		case *parse.WithNode:
+			branch(&n.BranchNode)
+		case *parse.RangeNode:
+			branch(&n.BranchNode)
+		}
+	}
+}
+
+func sortedBy(p *parse.PipeNode, found map[string]bool) {
+	if p == nil {
+		return
+	}
+	for i, c := range p.Cmds {
+		first, _ := c.Args[0].(*parse.IdentifierNode)
+		for k, arg := range c.Args {
+			if inner, ok := within(arg); ok {
+				sortedBy(inner, found)
+			}
+			variable, ok := arg.(*parse.VariableNode)
+			if !ok || len(variable.Ident) != 1 {
+				continue
+			}
+			by := first
+			if k == 0 && i+1 < len(p.Cmds) {
+				by, _ = p.Cmds[i+1].Args[0].(*parse.IdentifierNode)
+			}
+			if by != nil && by.Ident == "sortAlpha" {
+				found[variable.Ident[0]] = true
+			}
+		}
+	}
+}
 
 func orders(rest []*parse.CommandNode, ordered bool) bool {
 	for _, c := range rest {

@@ -32,13 +32,129 @@ func Functions() template.FuncMap {
 	return f
 }
 
+// silent are the functions that take any value and neither print it, in no error either, nor walk it. Any other one that
+// takes any value is guarded, so that one which an upgrade of sprig brings is so too.
+var silent = map[string]bool{
+	"ago": true, "date": true, "dateInZone": true, "date_in_zone": true, "htmlDate": true, "htmlDateInZone": true, "dateModify": true,
+	"duration": true, "durationRound": true, "default": true, "empty": true, "coalesce": true, "all": true, "any": true, "ternary": true,
+	"dig": true, "first": true, "mustFirst": true, "rest": true, "mustRest": true, "last": true, "mustLast": true, "initial": true,
+	"mustInitial": true, "get": true, "hasKey": true, "kindIs": true, "kindOf": true, "typeIs": true, "typeIsLike": true, "typeOf": true,
+	"omit": true, "pick": true, "unset": true, "lookup": true, "required": true, "include": true, "tpl": true,
+}
+
+// takesAny reports whether a function takes values of any type, or lists or maps of them.
+func takesAny(fn any) bool {
+	t := reflect.TypeOf(fn)
+	for i := range t.NumIn() {
+		in := t.In(i)
+		for in.Kind() == reflect.Slice || in.Kind() == reflect.Map {
+			in = in.Elem()
+		}
+		if in.Kind() == reflect.Interface {
+			return true
+		}
+	}
+	return false
+}
+
 // Guard puts those functions of f under the bounds that can make much of little, by their names. What they take and give
 // stays the same, but that each may fail.
 func (b *Bounds) Guard(f template.FuncMap) {
 	for name, fn := range f {
 		if check, ok := guards[name]; ok {
 			f[name] = b.guarded(name, fn, check)
+		} else if takesAny(fn) && !silent[name] {
+			f[name] = b.shown(name, fn)
 		}
+	}
+	f["eq"] = func(a reflect.Value, others ...reflect.Value) (bool, error) { return b.equal("eq", a, others) }
+	f["ne"] = func(a, other reflect.Value) (bool, error) {
+		equal, err := b.equal("ne", a, []reflect.Value{other})
+		return !equal, err
+	}
+}
+
+// maxShown bounds, in bytes, what is given to functions that take a value for something small: spf13/cast prints one that is
+// none, in several times the bytes that it weighs.
+const maxShown = 8 << 20
+
+// showable is for functions that may print what they are given, in an error that nobody sees.
+func showable(a []any) float64 {
+	for _, v := range a {
+		switch v.(type) {
+		case nil, string, bool, int, int64, float64:
+			continue
+		}
+		if weight([]any{v}) > maxShown {
+			return math.Inf(1)
+		}
+	}
+	return 0
+}
+
+// shown is fn, which refuses a value that is too large to be printed. A call that is not refused counts as nothing where it
+// gives a number. The forms of the functions of arithmetic are spelled out for their speed.
+func (b *Bounds) shown(name string, fn any) any {
+	switch fn := fn.(type) {
+	case func(any) int:
+		return one(b, name, fn)
+	case func(any) int64:
+		return one(b, name, fn)
+	case func(any) float64:
+		return one(b, name, fn)
+	case func(any, any) int64:
+		return func(x, y any) (int64, error) {
+			if _, err := b.before(name, showable, x, y); err != nil {
+				return 0, err
+			}
+			return fn(x, y), nil
+		}
+	case func(any, any) bool:
+		return func(x, y any) (bool, error) {
+			if _, err := b.before(name, showable, x, y); err != nil {
+				return false, err
+			}
+			return fn(x, y), nil
+		}
+	case func(...any) int64:
+		return all(b, name, fn)
+	case func(...any) float64:
+		return all(b, name, fn)
+	case func(any, ...any) int64:
+		return oneAndAll(b, name, fn)
+	case func(any, ...any) float64:
+		return oneAndAll(b, name, fn)
+	}
+	return b.reflected(name, fn, showable)
+}
+
+func one[T any](b *Bounds, name string, fn func(any) T) any {
+	return func(v any) (out T, err error) {
+		if _, err := b.before(name, showable, v); err != nil {
+			return out, err
+		}
+		return fn(v), nil
+	}
+}
+
+func all[T any](b *Bounds, name string, fn func(...any) T) any {
+	return func(v ...any) (out T, err error) {
+		if _, err := b.before(name, showable, v...); err != nil {
+			return out, err
+		}
+		return fn(v...), nil
+	}
+}
+
+func oneAndAll[T any](b *Bounds, name string, fn func(any, ...any) T) any {
+	return func(v any, more ...any) (out T, err error) {
+		if _, err := b.before(name, showable, v); err != nil {
+			return out, err
+		}
+		if _, err := b.before(name, showable, more...); err != nil {
+			return out, err
+		}
+		return fn(v, more...), nil
 	}
 }
 
@@ -79,31 +195,35 @@ var guards = map[string]guard{
 	"splitn":                     func(a []any) float64 { return perItem * math.Min(number(a[1]), occurrences(a[2], a[0])) },
 	"trimAll":                    trimmed,
 	"trimall":                    trimmed,
-	"fromYaml":                   parsed,
-	"fromYamlArray":              parsed,
-	"fromJson":                   parsed,
-	"mustFromJson":               parsed,
-	"fromJsonArray":              parsed,
-	"fromToml":                   parsed,
+	"fromYaml":                   parsedYAML,
+	"fromYamlArray":              parsedYAML,
+	"fromJson":                   parsedJSON,
+	"mustFromJson":               parsedJSON,
+	"fromJsonArray":              parsedJSON,
+	"fromToml":                   parsedTOML,
 	"uniq":                       compared,
 	"mustUniq":                   compared,
 	"without":                    compared,
 	"mustWithout":                compared,
+	"semverCompare":              ranges,
 
 	// Made of their arguments, and counted by what they make.
 	"append": kept, "mustAppend": kept, "push": kept, "mustPush": kept, "prepend": kept, "mustPrepend": kept, "list": kept,
-	"tuple": kept, "dict": kept, "set": kept,
+	"tuple": kept, "dict": keyed, "set": kept,
 	"concat": nothing, "keys": nothing, "values": nothing, "reverse": nothing, "mustReverse": nothing, "compact": nothing,
 	"mustCompact": nothing, "chunk": nothing, "mustChunk": nothing, "pluck": nothing, "urlJoin": nothing, "b64enc": nothing, "b32enc": nothing,
-	"genPrivateKey": nothing, "genCA": nothing, "genCAWithKey": nothing, "genSelfSignedCert": nothing,
-	"genSelfSignedCertWithKey": nothing, "genSignedCert": nothing, "genSignedCertWithKey": nothing,
+	"upper": nothing, "lower": nothing, "title": nothing, "untitle": nothing, "nospace": nothing, "swapcase": nothing,
+	"camelcase": nothing, "snakecase": nothing, "kebabcase": nothing, "b64dec": nothing, "b32dec": nothing, "initials": nothing,
+	"wrap": nothing, "shuffle": nothing, "encryptAES": nothing, "decryptAES": nothing,
+	"genPrivateKey": nothing, "genCA": nothing, "genCAWithKey": nothing, "genSelfSignedCert": showable,
+	"genSelfSignedCertWithKey": showable, "genSignedCert": showable, "genSignedCertWithKey": showable,
 	"derivePassword": nothing, "bcrypt": nothing, "htpasswd": nothing,
 
 	// What they are given becomes text, or is copied.
-	"print": weight, "println": weight, "html": weight, "js": weight, "urlquery": weight, "cat": weight,
-	"quote": weight, "squote": weight, "toString": weight, "toStrings": weight, "sortAlpha": weight,
-	"toYaml": weight, "toYamlPretty": weight, "toJson": weight, "mustToJson": weight, "toPrettyJson": weight,
-	"mustToPrettyJson": weight, "toRawJson": weight, "mustToRawJson": weight, "toToml": weight,
+	"print": weight, "println": weight, "html": escaped, "js": escaped, "urlquery": escaped, "cat": weight,
+	"quote": escaped, "squote": weight, "toString": weight, "toStrings": weight, "sortAlpha": weight,
+	"toYaml": indented, "toYamlPretty": indented, "toJson": escaped, "mustToJson": escaped, "toPrettyJson": indented,
+	"mustToPrettyJson": indented, "toRawJson": escaped, "mustToRawJson": escaped, "toToml": indented,
 	"deepCopy": weight, "mustDeepCopy": weight, "merge": weight, "mustMerge": weight, "mergeOverwrite": weight,
 	"mustMergeOverwrite": weight,
 }
@@ -232,6 +352,7 @@ func (b *Bounds) before(name string, check guard, args ...any) (float64, error) 
 			return 0, err
 		}
 	}
+	b.look(name, args)
 	estimate := check(args)
 	if estimate > float64(b.limit) {
 		return 0, overBudget{name + " was asked for too much. Give it a smaller number, or less to work on."}
@@ -302,6 +423,45 @@ func (b *Bounds) text(name, s string, estimate float64) (string, error) {
 	return s, nil
 }
 
+// printing are the functions that print what they are given as fmt does. Where a pointer is in a list, a map or a struct, fmt
+// prints the address that it is.
+var printing = map[string]bool{
+	"print": true, "println": true, "printf": true, "html": true, "js": true, "urlquery": true, "cat": true, "quote": true, "squote": true,
+	"toString": true, "toStrings": true, "sortAlpha": true, "join": true, "dict": true,
+}
+
+// pointerVerb prints the address of any value.
+var pointerVerb = regexp.MustCompile(`%[^a-zA-Z%]*p`)
+
+// look tells of a call that prints the address of something.
+func (b *Bounds) look(name string, args []any) {
+	if b.Addressed == nil || !printing[name] {
+		return
+	}
+	for i, v := range args {
+		switch v := v.(type) {
+		case nil, bool, int, int64, float64:
+			continue
+		case string:
+			if i == 0 && name == "printf" && strings.Contains(v, "p") && pointerVerb.MatchString(v) {
+				b.addressed(name)
+				return
+			}
+			continue
+		}
+		if s := (scale{most: heaviest}); s.plain(v, 0) && s.address {
+			b.addressed(name)
+			return
+		}
+	}
+}
+
+func (b *Bounds) addressed(name string) {
+	if b.Addressed != nil {
+		b.Addressed(name)
+	}
+}
+
 // reflected is guarded for a function of any form.
 func (b *Bounds) reflected(name string, fn any, check guard) any {
 	v := reflect.ValueOf(fn)
@@ -362,9 +522,12 @@ func shallow(v reflect.Value) int {
 
 // printable passes on what an action prints.
 func (b *Bounds) printable(v reflect.Value) (reflect.Value, error) {
-	total := 0
-	if !weigh(v, &total, 0) || total > b.limit {
+	s := scale{most: heaviest}
+	if !s.weigh(v, 0) || s.total > b.limit {
 		return v, overBudget{"a value is too large to be printed, or holds itself. Print a part of it."}
+	}
+	if s.address {
+		b.addressed("print")
 	}
 	return v, nil
 }
@@ -388,8 +551,52 @@ func trimmed(a []any) float64 {
 	return 0
 }
 
-// parsed is for a text that becomes a tree.
-func parsed(a []any) float64 { return 8 * size(a[0]) }
+// keyed is for dict, which prints what is given to it as a key.
+func keyed(a []any) float64 {
+	total := kept(a)
+	for i := 0; i < len(a); i += 2 {
+		if _, ok := a[i].(string); !ok {
+			total += weight(a[i : i+1])
+		}
+	}
+	return total
+}
+
+// ranges is for a condition on versions, each part of which becomes a regular expression's match.
+func ranges(a []any) float64 { return 128 * size(a[0]) }
+
+// parsedYAML and parsedJSON are for a text that becomes a tree: what its nodes take, each of which begins at one of a few
+// characters, and their texts.
+func parsedYAML(a []any) float64 { return 8*size(a[0]) + 96*float64(nodes(text(a[0]))) }
+func parsedJSON(a []any) float64 { return 8*size(a[0]) + 64*float64(nodes(text(a[0]))) }
+
+func nodes(text string) int {
+	n := 1
+	for i := range len(text) {
+		switch text[i] {
+		case ',', ':', '[', '{', '\n', '-', '?', '&':
+			n++
+		}
+	}
+	return n
+}
+
+// parsedTOML is for a text whose reader (BurntSushi/toml) calls itself for each bracket, and keeps for each key the names of
+// all tables that it is in.
+func parsedTOML(a []any) float64 {
+	const perBracket, perTable, perName = 4 << 10, 400, 16
+	in := text(a[0])
+	total := 8 * size(a[0])
+	deepest := 0
+	for line := range strings.Lines(in) {
+		dots := strings.Count(line, ".")
+		deepest = max(deepest, dots)
+		total += perTable*float64(dots) + perName*float64(dots)*float64(dots)
+	}
+	braces := strings.Count(in, "{")
+	total += perBracket * float64(strings.Count(in, "[")+braces)
+	return total + perName*float64(strings.Count(in, "="))*float64(deepest+braces+1)
+}
 
 func many(a []any) float64 {
 	if number(a[0]) > maxItems {
@@ -512,9 +719,15 @@ func formatted(a []any) float64 {
 	return total
 }
 
-// compared is for lists whose items are compared with each other.
+// compared is for lists whose items are compared with each other, or with the arguments behind.
 func compared(a []any) float64 {
-	if length(a[0]) > maxCompared {
+	const most = 1 << 30
+	n := length(a[0])
+	against := a[:1]
+	if len(a) > 1 {
+		against = a[1:]
+	}
+	if n > maxCompared && len(a) == 1 || weight(a) > heaviest || float64(max(n, 0))*weight(against) > most {
 		return math.Inf(1)
 	}
 	return 0
@@ -522,98 +735,171 @@ func compared(a []any) float64 {
 
 // weight is about the length of the values as text: a value that stands at several places counts at each, and one that holds
 // itself is infinite.
-func weight(a []any) float64 {
-	total := 0
-	for _, v := range a {
-		if !weighPlain(v, &total, 0) {
-			return math.Inf(1)
-		}
-	}
-	return float64(total)
-}
+func weight(a []any) float64 { return (&scale{most: heaviest}).all(a) }
+
+// escaped is weight where characters may be written as several.
+func escaped(a []any) float64 { return (&scale{most: heaviest, escapes: true}).all(a) }
+
+// indented is escaped where each line begins with what indents it.
+func indented(a []any) float64 { return (&scale{most: heaviest, escapes: true, indents: true}).all(a) }
 
 const (
 	// heaviest is where weighing ends.
 	heaviest = 128 << 20
 	// deepest is the depth that nothing but a value which holds itself has: the readers of YAML and JSON end before.
 	deepest = 10_000
+	// perEscape is the most that a byte becomes beside itself: < is \u003c in JSON.
+	perEscape = 5
 )
 
-// weighPlain is weigh for what the readers of YAML and JSON give.
-func weighPlain(v any, total *int, depth int) bool {
-	if depth > deepest || *total > heaviest {
+// scale weighs values.
+type scale struct {
+	total, most int
+	// escapes counts what escaping adds, and indents what indentation does.
+	escapes, indents bool
+	// address says that the address of something is printed where the value is.
+	address bool
+}
+
+func (s *scale) all(a []any) float64 {
+	for _, v := range a {
+		if !s.plain(v, 0) {
+			return math.Inf(1)
+		}
+	}
+	return float64(s.total)
+}
+
+func (s *scale) text(v string, depth int) {
+	s.total += len(v)
+	if !s.escapes {
+		return
+	}
+	escapes, lines := 0, 0
+	for i := range len(v) {
+		switch c := v[i]; {
+		case c == '\n':
+			lines++
+			escapes++
+		case c < ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' || c == '\'' || c == '=':
+			escapes++
+		}
+	}
+	s.total += perEscape * escapes
+	if s.indents {
+		s.total += 2 * depth * lines
+	}
+}
+
+// item counts what stands before an item at a depth.
+func (s *scale) item(depth int) {
+	if s.indents {
+		s.total += 2 * depth
+	}
+}
+
+// plain is weigh for what the readers of YAML and JSON give.
+func (s *scale) plain(v any, depth int) bool {
+	if depth > deepest || s.total > s.most {
 		return false
 	}
 	switch v := v.(type) {
 	case nil:
-		*total += 8
+		s.total += 8
 	case string:
-		*total += 8 + len(v)
+		s.total += 8
+		s.text(v, depth)
 	case bool, float64, int64, int:
-		*total += 16
+		s.total += 16
 	case map[string]any:
-		*total += 8
+		s.total += 8
 		for k, item := range v {
-			*total += 4 + len(k)
-			if !weighPlain(item, total, depth+1) {
+			s.total += 4
+			s.item(depth)
+			s.text(k, depth)
+			if !s.plain(item, depth+1) {
 				return false
 			}
 		}
 	case []any:
-		*total += 8
+		s.total += 8
 		for _, item := range v {
-			if !weighPlain(item, total, depth+1) {
+			s.item(depth)
+			if !s.plain(item, depth+1) {
 				return false
 			}
 		}
 	default:
-		return weigh(reflect.ValueOf(v), total, depth)
+		return s.weigh(reflect.ValueOf(v), depth)
 	}
 	return true
 }
 
 var plainMap, plainList = reflect.TypeFor[map[string]any](), reflect.TypeFor[[]any]()
 
-func weigh(v reflect.Value, total *int, depth int) bool {
-	if depth > deepest || *total > heaviest {
+func (s *scale) weigh(v reflect.Value, depth int) bool {
+	if depth > deepest || s.total > s.most {
 		return false
 	}
-	*total += 4
+	s.total += 4
 	switch v.Kind() {
 	case reflect.Map, reflect.Slice:
 		if (v.Type() == plainMap || v.Type() == plainList) && v.CanInterface() {
-			return weighPlain(v.Interface(), total, depth)
+			return s.plain(v.Interface(), depth)
+		}
+	case reflect.Struct, reflect.Pointer:
+		if v.CanInterface() && says(v.Interface()) {
+			// fmt prints what it says of itself, and nothing that it holds.
+			address := s.address
+			defer func() { s.address = address }()
 		}
 	}
 	switch v.Kind() {
-	case reflect.Interface, reflect.Pointer:
-		return v.IsNil() || weigh(v.Elem(), total, depth+1)
+	case reflect.Interface:
+		return v.IsNil() || s.weigh(v.Elem(), depth)
+	case reflect.Pointer:
+		if !v.IsNil() && depth > 0 {
+			s.address = true
+		}
+		return v.IsNil() || s.weigh(v.Elem(), depth+1)
 	case reflect.String:
-		*total += v.Len()
+		s.text(v.String(), depth)
 	case reflect.Slice, reflect.Array:
 		if v.Type().Elem().Kind() == reflect.Uint8 {
-			*total += 4 * v.Len()
+			s.total += 4 * v.Len()
 			return true
 		}
 		for i := range v.Len() {
-			if !weigh(v.Index(i), total, depth+1) {
+			s.item(depth)
+			if !s.weigh(v.Index(i), depth+1) {
 				return false
 			}
 		}
 	case reflect.Map:
 		for items := v.MapRange(); items.Next(); {
-			if !weigh(items.Key(), total, depth+1) || !weigh(items.Value(), total, depth+1) {
+			s.item(depth)
+			if !s.weigh(items.Key(), depth+1) || !s.weigh(items.Value(), depth+1) {
 				return false
 			}
 		}
 	case reflect.Struct:
 		for i := range v.NumField() {
-			if !weigh(v.Field(i), total, depth+1) {
+			s.item(depth)
+			if !s.weigh(v.Field(i), depth+1) {
 				return false
 			}
 		}
 	default:
-		*total += 8
+		s.total += 8
 	}
 	return true
+}
+
+// says reports whether fmt prints a value as the text that it gives of itself.
+func says(v any) bool {
+	switch v.(type) {
+	case fmt.Formatter, fmt.Stringer, error:
+		return true
+	}
+	return false
 }

@@ -164,7 +164,7 @@ func narrow(r diag.Range, text []byte, word string) diag.Range {
 
 // execution is the diagnostic of a template that failed.
 func execution(err error, text []byte, data any, o Options) diag.Diagnostic {
-	f := ParseFailure(err.Error())
+	f := ParseFailure(Tidied(err.Error()))
 	d := diag.Diagnostic{Severity: diag.Error, Code: diag.TemplateExecution, Range: place(f, text, o)}
 	var budget overBudget
 	var refused forbidden
