@@ -45,7 +45,7 @@ bench: build playground helm ## the figures of docs/performance.md
 fuzz: deps ## each fuzz target for a minute
 	@for target in $$(grep -rhoE '^func Fuzz[A-Za-z]+' --include='*_test.go' $${FUZZDIRS:-pkg} | awk '{print $$2}'); do \
 		dir="$$(dirname "$$(grep -rlE "^func $$target\(" --include='*_test.go' pkg)")"; \
-		echo "$$target in $$dir"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $${FUZZTIME:-60s} -fuzzminimizetime 20x "./$$dir" || exit 1; \
+		FUZZTIME=$${FUZZTIME:-60s} sh testdata/fuzz.sh "$(GO)" "$$target" "./$$dir" || exit 1; \
 	done
 
 fuzz-short: deps # those of YAML, merge, schema and rendering for 10 seconds each: part of `make test`

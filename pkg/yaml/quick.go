@@ -86,7 +86,7 @@ func (q *quick) mapping(column int, m map[string]any) any {
 	for !q.failed && q.indent == column {
 		rest := q.content(column)
 		key, value, ok := entry(rest)
-		if !ok {
+		if !ok || q.marker() {
 			return q.fail()
 		}
 		if _, twice := m[key]; twice {
