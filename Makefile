@@ -6,10 +6,10 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GOFLAGS_BUILD := -ldflags "-X main.version=$(VERSION)"
 TIMEOUT ?= 20m
 
-.PHONY: help build test race lint check demo bench update clean deps playground helm parity fuzz fuzz-short
+.PHONY: help build test race lint check demo bench update clean deps playground helm parity helmfile-goldens fuzz fuzz-short
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: deps ## build bin/otomi
 	$(GO) build $(GOFLAGS_BUILD) -o bin/otomi ./cmd/otomi
@@ -48,8 +48,8 @@ fuzz: deps ## each fuzz target for a minute
 		FUZZTIME=$${FUZZTIME:-60s} sh testdata/fuzz.sh "$(GO)" "$$target" "./$$dir" || exit 1; \
 	done
 
-fuzz-short: deps # those of YAML, merge, schema and rendering for 10 seconds each: part of `make test`
-	@FUZZTIME=10s FUZZDIRS="pkg/yaml pkg/merge pkg/schema pkg/render" $(MAKE) --no-print-directory fuzz
+fuzz-short: deps # those of YAML, merge, schema, state files, templates and rendering for 10 seconds each: part of `make test`
+	@FUZZTIME=10s FUZZDIRS="pkg/yaml pkg/merge pkg/schema pkg/render pkg/runlevel pkg/template" $(MAKE) --no-print-directory fuzz
 
 update: deps ## rewrite the goldens
 	OTOMI_UPDATE=1 $(GO) test -count=1 -run 'TestScript|Golden' ./cmd/otomi ./pkg/...
@@ -67,6 +67,9 @@ helm: deps # the helm CLI of the version that go.mod names, for the tests: it sa
 
 parity: helm ## record anew what helm prints for the charts of pkg/render/testdata/parity
 	@sh pkg/render/testdata/parity/record
+
+helmfile-goldens: deps ## record anew what helmfile prints for the state of testdata/helmfile (builds helmfile)
+	@sh testdata/helmfile/record.sh
 
 clean: ## remove what make built here (the cached control plane stays: see cmd/playground/build)
 	rm -rf bin dist

@@ -176,7 +176,9 @@ func evaluate(t *testing.T, text string) []runlevel.Level {
 	files, ds, err := runlevel.Files(source.Tree{FS: runlevels.FS}, ".")
 	require.NoError(t, err)
 	require.Empty(t, ds)
-	evaluation, ds := runlevel.Evaluate(t.Context(), files, values(t, text), runlevel.Options{})
+	evaluation, ds := runlevel.Evaluate(t.Context(), runlevel.Input{
+		Files: files, FS: source.Inside(runlevels.FS), Stack: true, Values: values(t, text),
+	})
 	require.Empty(t, ds)
 	return evaluation.Levels
 }

@@ -28,7 +28,7 @@ type allowFlag struct {
 
 func (f *allowFlag) flags(flags *pflag.FlagSet) {
 	flags.Var(f, "allow", "allow what is forbidden otherwise, `WORDS` with commas between: net=HOST+HOST to fetch charts from these hosts, "+
-		"env=NAME+NAME for templates that read these variables, all for everything")
+		"env=NAME+NAME for templates that read these variables, exec for those that run programs, hooks, files outside of the directory, all for everything")
 }
 
 func (f *allowFlag) String() string { return strings.Join(f.texts, ",") }
@@ -120,5 +120,13 @@ func (f allowFlag) permissions(w world) pipeline.Permissions {
 	if p.AnyEnv {
 		p.Env = w.variables()
 	}
+	for name, value := range p.Env {
+		p.Environ = append(p.Environ, name+"="+value)
+	}
+	// Without it hardly any program finds those that it runs itself.
+	if path := w.env("PATH"); path != "" && p.Env["PATH"] == "" {
+		p.Environ = append(p.Environ, "PATH="+path)
+	}
+	slices.Sort(p.Environ)
 	return p
 }

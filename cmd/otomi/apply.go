@@ -15,13 +15,21 @@ Runlevels are applied in their order; one begins when the one before it is ready
 that do not differ are not touched. On a terminal it asks first, unless --yes is given.
 
   otomi apply -c aws/demo
-  otomi apply -c aws/demo --yes -l team=alpha`
+  otomi apply -c aws/demo --yes -l team=alpha
+
+State files are applied as helmfile does it: file by file, without a question unless
+--interactive is given, waiting for the releases that say so.
+
+  otomi apply -f helmfile.yaml -e prod`
 
 type applyOptions struct {
 	fleet            fleetOptions
 	compare          compareOptions
 	yes              bool
 	detailedExitcode bool
+	// every applies also what does not differ: the verb sync.
+	every bool
+	state deployStateOptions
 }
 
 func newApply(a *app) *cobra.Command {
@@ -38,10 +46,17 @@ func newApply(a *app) *cobra.Command {
 	o.fleet.target.cache.flags(cmd.Flags())
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	cmd.Flags().BoolVar(&o.detailedExitcode, "detailed-exitcode", false, "exit with 2 when something was changed")
+	o.state.flags(cmd.Flags())
 	return cmd
 }
 
 func runApply(ctx context.Context, a *app, o applyOptions) error {
+	if plain, err := a.plainDeployment(&o.state, &o.fleet); plain || err != nil {
+		if err != nil {
+			return err
+		}
+		return a.applyState(ctx, o)
+	}
 	f, err := a.gather(ctx, o.fleet)
 	if err != nil {
 		return err
@@ -49,7 +64,9 @@ func runApply(ctx context.Context, a *app, o applyOptions) error {
 	defer a.close(f.platform, o.fleet.target.cache)
 	d := newDeployment(f)
 	err = f.each(ctx, func(ctx context.Context, stage pipeline.Stage, client *pipeline.Client) error {
-		plan, err := f.plan(ctx, stage, client, o.compare.diff())
+		compare := o.compare.diff()
+		compare.Every = o.every
+		plan, err := f.plan(ctx, stage, client, compare)
 		if err == nil {
 			d.add(plan, client)
 		}

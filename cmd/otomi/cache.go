@@ -82,13 +82,16 @@ func build() string {
 // close closes a platform, and says once where a cache could not be used. Nobody asked for the default one: where its
 // directory can't be written, as in a container that is read-only, there is nothing to tell.
 func (a *app) close(platform *pipeline.Platform, o cacheOptions) error {
-	err := platform.CacheFailure()
+	a.cacheFailed(platform.CacheFailure(), o)
+	return platform.Close()
+}
+
+func (a *app) cacheFailed(err error, o cacheOptions) {
 	quiet := o.dir == "" && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS))
 	if err != nil && !quiet {
 		a.report.Talk("the cache is not used: %s; the result is the same, and --no-cache says that it is not wanted",
 			strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
-	return platform.Close()
 }
 
 func newCache(a *app) *cobra.Command {

@@ -41,6 +41,7 @@ func (d *deployment) carryOut(ctx context.Context, q question) (changed bool, er
 		work = work || !plan.Empty()
 	}
 	if work {
+		q.json = d.json()
 		if err := d.confirm(ctx, q); err != nil {
 			return false, err
 		}
@@ -102,12 +103,14 @@ type question struct {
 	yes bool
 	// mustBeAnswered says that it is refused, and not taken as answered, where nobody can be asked.
 	mustBeAnswered bool
+	// json says that no plan was shown.
+	json bool
 }
 
 // confirm asks whether to go on. Without a terminal, as in a pipeline step, the command itself says what to do; on one, a
 // question that can't be shown or a plan that wasn't is no consent.
-func (d *deployment) confirm(ctx context.Context, q question) error {
-	w := d.world
+func (a *app) confirm(ctx context.Context, q question) error {
+	w := a.world
 	switch {
 	case q.yes:
 		return nil
@@ -116,10 +119,10 @@ func (d *deployment) confirm(ctx context.Context, q question) error {
 			return fmt.Errorf("%s asks before it begins, and nobody can be asked here; add --yes", q.verb)
 		}
 		return nil
-	case !w.stderrTerminal || d.json():
+	case !w.stderrTerminal || q.json:
 		return fmt.Errorf("%s asks before it begins, and the question can't be shown here; add --yes", q.verb)
 	}
-	d.report.Ask("%s this? Only `yes` goes on: ", q.verb)
+	a.report.Ask("%s this? Only `yes` goes on: ", q.verb)
 	answer := make(chan string, 1)
 	go func() {
 		line, _ := bufio.NewReader(w.stdin).ReadString('\n')
@@ -130,7 +133,7 @@ func (d *deployment) confirm(ctx context.Context, q question) error {
 		return ctx.Err()
 	case text := <-answer:
 		if text != "yes" {
-			d.report.Talk("nothing was changed")
+			a.report.Talk("nothing was changed")
 			return exit(exitFailed)
 		}
 	}

@@ -15,12 +15,18 @@ Custom resource definitions and namespaces stay, unless --delete-namespaces is g
 asks first; where nobody can be asked, it wants --yes.
 
   otomi destroy -c aws/demo
-  otomi destroy -c aws/demo -l team=alpha --yes`
+  otomi destroy -c aws/demo -l team=alpha --yes
+
+Of state files it asks only with --interactive, as helmfile, and takes the releases that
+helm made too.
+
+  otomi destroy -f helmfile.yaml -l name=web`
 
 type destroyOptions struct {
 	fleet            fleetOptions
 	yes              bool
 	deleteNamespaces bool
+	state            deployStateOptions
 }
 
 func newDestroy(a *app) *cobra.Command {
@@ -35,10 +41,17 @@ func newDestroy(a *app) *cobra.Command {
 	o.fleet.flags(cmd.Flags())
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	cmd.Flags().BoolVar(&o.deleteNamespaces, "delete-namespaces", false, "delete the namespaces that releases made, with all that is in them")
+	o.state.flags(cmd.Flags())
 	return cmd
 }
 
 func runDestroy(ctx context.Context, a *app, o destroyOptions) error {
+	if plain, err := a.plainDeployment(&o.state, &o.fleet); plain || err != nil {
+		if err != nil {
+			return err
+		}
+		return a.destroyState(ctx, o)
+	}
 	f, err := a.gather(ctx, o.fleet)
 	if err != nil {
 		return err

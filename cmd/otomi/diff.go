@@ -16,12 +16,14 @@ Secrets show as (secret), and as (secret, changed) where they differ. Without di
 nothing is printed on standard output.
 
   otomi diff -c aws/demo
-  otomi diff -c aws/demo -l team=alpha --detailed-exitcode`
+  otomi diff -c aws/demo -l team=alpha --detailed-exitcode
+  otomi diff -f helmfile.yaml -e prod`
 
 type diffOptions struct {
 	fleet            fleetOptions
 	compare          compareOptions
 	detailedExitcode bool
+	state            deployStateOptions
 }
 
 // compareOptions say how a cluster is compared with what is wanted of it.
@@ -58,10 +60,17 @@ func newDiff(a *app) *cobra.Command {
 	o.compare.flags(cmd.Flags())
 	o.fleet.target.cache.flags(cmd.Flags())
 	cmd.Flags().BoolVar(&o.detailedExitcode, "detailed-exitcode", false, "exit with 2 when there are differences")
+	o.state.flags(cmd.Flags())
 	return cmd
 }
 
 func runDiff(ctx context.Context, a *app, o diffOptions) error {
+	if plain, err := a.plainDeployment(&o.state, &o.fleet); plain || err != nil {
+		if err != nil {
+			return err
+		}
+		return a.diffState(ctx, o)
+	}
 	f, err := a.gather(ctx, o.fleet)
 	if err != nil {
 		return err

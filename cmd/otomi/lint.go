@@ -20,8 +20,10 @@ errors fail; --strict lets warnings fail too.
   otomi lint --strict --format github`
 
 type lintOptions struct {
-	target   targetOptions
-	findings findingsOptions
+	target    targetOptions
+	findings  findingsOptions
+	state     stateOptions
+	selection selectOptions
 }
 
 func newLint(a *app) *cobra.Command {
@@ -38,10 +40,19 @@ func newLint(a *app) *cobra.Command {
 	o.target.allow.flags(cmd.Flags())
 	o.target.cache.flags(cmd.Flags())
 	o.findings.flags(cmd.Flags())
+	o.target.values.flags(cmd.Flags())
+	o.selection.flags(cmd.Flags())
+	o.state.flags(cmd.Flags())
 	return cmd
 }
 
 func runLint(ctx context.Context, a *app, o lintOptions) error {
+	if plain, err := a.plain(&o.state, o.target); plain || err != nil {
+		if err != nil {
+			return err
+		}
+		return a.lintState(ctx, o)
+	}
 	o.target.all = true
 	platform, clusters, diags, err := a.openQuietly(ctx, o.target)
 	if err != nil {

@@ -17,6 +17,7 @@ const listHelp = `List the releases of a cluster as the runlevels define them, w
 type listOptions struct {
 	target    targetOptions
 	selection selectOptions
+	state     stateOptions
 	output    string
 }
 
@@ -31,11 +32,18 @@ func newList(a *app) *cobra.Command {
 	}
 	o.target.flags(cmd.Flags())
 	o.selection.flags(cmd.Flags())
+	o.state.flags(cmd.Flags())
 	cmd.Flags().VarP(formatFlag(&o.output, "text", "json"), "output", "o", "format: text or json")
 	return cmd
 }
 
 func runList(ctx context.Context, a *app, o listOptions) error {
+	if plain, err := a.plain(&o.state, o.target); plain || err != nil {
+		if err != nil {
+			return err
+		}
+		return a.listState(ctx, o.state, o.target, o.selection, o.output)
+	}
 	platform, clusters, err := a.open(ctx, o.target)
 	if err != nil {
 		return err

@@ -29,7 +29,7 @@ type room struct {
 
 var (
 	nouns  = []string{"diag", "value", "manifest", "yaml", "template"}
-	stages = []string{"source", "layer", "merge", "schema", "lint", "runlevel", "render", "openapi", "diff", "apply"}
+	stages = []string{"source", "layer", "merge", "schema", "lint", "runlevel", "hook", "render", "openapi", "transform", "diff", "apply"}
 )
 
 // leftOf returns the nouns and the stages left of a stage: what it may import.
@@ -50,12 +50,15 @@ var rooms = map[string]room{
 		libraries: []string{"github.com/Masterminds/sprig/v3"},
 	},
 
-	"pkg/source":   {rooms: leftOf("source"), libraries: []string{"github.com/go-git/go-git/v5"}, door: true},
-	"pkg/layer":    {rooms: leftOf("layer"), libraries: []string{"github.com/Masterminds/semver/v3"}},
-	"pkg/merge":    {rooms: leftOf("merge"), libraries: []string{"github.com/imdario/mergo"}},
-	"pkg/schema":   {rooms: leftOf("schema"), libraries: []string{"github.com/santhosh-tekuri/jsonschema/v5"}},
-	"pkg/lint":     {rooms: leftOf("lint")},
-	"pkg/runlevel": {rooms: leftOf("runlevel")},
+	"pkg/source": {rooms: leftOf("source"), libraries: []string{"github.com/go-git/go-git/v5"}, door: true},
+	"pkg/layer":  {rooms: leftOf("layer"), libraries: []string{"github.com/Masterminds/semver/v3"}},
+	"pkg/merge":  {rooms: leftOf("merge"), libraries: []string{"github.com/imdario/mergo"}},
+	"pkg/schema": {rooms: leftOf("schema"), libraries: []string{"github.com/santhosh-tekuri/jsonschema/v5"}},
+	"pkg/lint":   {rooms: leftOf("lint")},
+	"pkg/runlevel": {
+		rooms:     leftOf("runlevel"),
+		libraries: []string{"github.com/Masterminds/semver/v3", "helm.sh/helm/v3/pkg/strvals"},
+	},
 	// A release is rendered from a chart: the one door that a stage knows by its type, since a chart is a file tree and
 	// a digest by then.
 	"pkg/render": {
@@ -67,6 +70,11 @@ var rooms = map[string]room{
 	},
 	"pkg/openapi": {rooms: leftOf("openapi"), libraries: []string{"k8s.io/apimachinery/pkg/api/resource"}},
 
+	"pkg/hook": {rooms: leftOf("hook")},
+	"pkg/transform": {
+		rooms:     append(leftOf("transform"), "chart"),
+		libraries: []string{"sigs.k8s.io/kustomize"},
+	},
 	"pkg/diff":  {rooms: leftOf("diff"), libraries: []string{"golang.org/x/sync"}},
 	"pkg/apply": {rooms: leftOf("apply"), libraries: []string{"golang.org/x/sync"}},
 
@@ -89,6 +97,7 @@ var rooms = map[string]room{
 		},
 		door: true,
 	},
+	"pkg/exec":     {rooms: nouns, door: true},
 	"pkg/scaffold": {rooms: nouns, door: true},
 	"pkg/cache":    {door: true},
 	"pkg/report": {
@@ -97,7 +106,7 @@ var rooms = map[string]room{
 		door:      true,
 	},
 	"pkg/pipeline": {
-		rooms:     slices.Concat(nouns, stages, []string{"chart", "cluster", "cache"}),
+		rooms:     slices.Concat(nouns, stages, []string{"chart", "cluster", "cache", "exec"}),
 		libraries: []string{"golang.org/x/sync"},
 	},
 	"cmd/otomi": {

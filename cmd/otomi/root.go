@@ -83,7 +83,7 @@ func run(w world) int {
 	ctx, stop := interruptible(context.Background())
 	defer stop()
 	root := newRoot(a)
-	root.SetArgs(w.args)
+	root.SetArgs(verbFirst(root, w.args))
 	root.SetIn(w.stdin)
 	root.SetOut(w.stdout)
 	root.SetErr(w.stderr)
@@ -175,13 +175,22 @@ func newRoot(a *app) *cobra.Command {
 		newTemplate(a),
 		newDiff(a),
 		newApply(a),
+		newSync(a),
 		newDestroy(a),
 		newStatus(a),
+		newTest(a),
 		newList(a),
 		newSchema(a),
 		newCharts(a),
 		newRegistry(a),
 		newCache(a),
+		newBuild(a),
+		newPrintEnv(a),
+		newShowDAG(a),
+		newWriteValues(a),
+		newFetch(a),
+		newDeps(a),
+		newRepos(a),
 		newVersion(a),
 		newCompletion(),
 	)

@@ -12,10 +12,16 @@ import (
 const statusHelp = `Show what the cluster's records say of each release of the runlevels.
 
   otomi status -c aws/demo
-  otomi status --all --keep-going -o json`
+  otomi status --all --keep-going -o json
+  otomi status -f helmfile.yaml`
+
+type statusOptions struct {
+	fleetOptions
+	state deployStateOptions
+}
 
 func newStatus(a *app) *cobra.Command {
-	var o fleetOptions
+	var o statusOptions
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "show the state of the releases on the cluster",
@@ -23,12 +29,19 @@ func newStatus(a *app) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return runStatus(cmd.Context(), a, o) },
 	}
-	o.flags(cmd.Flags())
+	o.fleetOptions.flags(cmd.Flags())
+	o.state.flags(cmd.Flags())
 	return cmd
 }
 
-func runStatus(ctx context.Context, a *app, o fleetOptions) error {
-	f, err := a.gather(ctx, o)
+func runStatus(ctx context.Context, a *app, o statusOptions) error {
+	if plain, err := a.plainDeployment(&o.state, &o.fleetOptions); plain || err != nil {
+		if err != nil {
+			return err
+		}
+		return a.statusState(ctx, o)
+	}
+	f, err := a.gather(ctx, o.fleetOptions)
 	if err != nil {
 		return err
 	}

@@ -47,6 +47,10 @@ type templateOptions struct {
 	showOnly     []string
 	outputDir    string
 	outputLayout string
+	// layoutGiven reports whether the layout was asked for.
+	layoutGiven func() bool
+	state       stateOptions
+	helmfile    templateStateOptions
 }
 
 func newTemplate(a *app) *cobra.Command {
@@ -58,10 +62,13 @@ func newTemplate(a *app) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return runTemplate(cmd.Context(), a, o) },
 	}
+	o.layoutGiven = func() bool { return cmd.Flags().Changed("output-layout") }
 	o.target.flags(cmd.Flags())
 	o.selection.flags(cmd.Flags())
 	o.capabilities.flags(cmd.Flags())
 	o.target.cache.flags(cmd.Flags())
+	o.state.flags(cmd.Flags())
+	o.helmfile.flags(cmd.Flags())
 	cmd.Flags().BoolVar(&o.includeCRDs, "include-crds", false, "print the objects of crds/ folders too")
 	cmd.Flags().BoolVar(&o.skipTests, "skip-tests", false, "leave out test hooks")
 	cmd.Flags().BoolVar(&o.noHooks, "no-hooks", false, "leave out all hooks")
@@ -86,6 +93,12 @@ func (o templateOptions) check() error {
 func runTemplate(ctx context.Context, a *app, o templateOptions) error {
 	if err := o.check(); err != nil {
 		return err
+	}
+	if plain, err := a.plain(&o.state, o.target); plain || err != nil {
+		if err != nil {
+			return err
+		}
+		return a.templateState(ctx, o)
 	}
 	platform, clusters, err := a.open(ctx, o.target)
 	if err != nil {

@@ -92,8 +92,14 @@ type Options struct {
 	Now func() time.Time
 	// Parallel is how many releases of a group, and objects of a kind's rank, are applied side by side; 0 means 8.
 	Parallel int
-	// History is how many revisions of a release are kept; 0 means 10, as in Helm.
+	// History is how many revisions of each release are kept; 0 means what its plan says, and where that says nothing 10, as in
+	// Helm.
 	History int
+	// Before is called before a release is touched; its error keeps the release from being applied. After is called with what
+	// came of it. What they return as said becomes an event. They are called for several releases side by side; nil where
+	// there is nothing to do.
+	Before func(ctx context.Context, release diff.Release) (said string, err error)
+	After  func(ctx context.Context, release diff.Release, failure error) (said string, err error)
 }
 
 // EventKind says what happened.
@@ -112,6 +118,8 @@ const (
 	ReleaseDone    EventKind = "release-done"
 	ReleaseFailed  EventKind = "release-failed"
 	ReleaseSkipped EventKind = "release-skipped"
+	// ProgramSaid: a program of the user's wrote the message.
+	ProgramSaid EventKind = "program-said"
 )
 
 // Event is one thing that happened in a run. The fields that its kind does not need are zero.

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -163,9 +164,14 @@ func (r *run) finish(ctx context.Context, s *step, record manifest.Stored, print
 	if s.release.Action == diff.Upgrade {
 		record.Description = upgraded
 	}
+	if s.back > 0 {
+		record.Description = fmt.Sprintf("Rollback to %d", s.back)
+	}
 	record.LastDeployed = r.o.Now()
 	record.Labels = maps.Clone(record.Labels)
-	record.Labels[diff.WantedLabel] = diff.Wanted(s.release.Digest, s.release.Revision)
+	if s.release.Digest != "" {
+		record.Labels[diff.WantedLabel] = diff.Wanted(s.release.Digest, s.release.Revision)
+	}
 	if owned := diff.Owned(slices.Collect(maps.Keys(prints)), prints); owned != "" {
 		record.Labels[diff.OwnedLabel] = owned
 	}
@@ -268,8 +274,12 @@ func (r *run) failed(ctx context.Context, record manifest.Stored, description st
 
 // trim drops the oldest records so that one more makes the history that is kept. The deployed one stays however old it is,
 // as with Helm (helm.sh/helm/v3/pkg/storage.removeLeastRecent).
-func (r *run) trim(ctx context.Context, former []manifest.Record) error {
-	excess := len(former) + 1 - r.o.History
+func (r *run) trim(ctx context.Context, s *step, former []manifest.Record) error {
+	keep := cmp.Or(r.o.History, s.release.History, defaultHistory)
+	if keep < 0 {
+		return nil
+	}
+	excess := len(former) + 1 - keep
 	for _, old := range former {
 		if excess <= 0 {
 			break

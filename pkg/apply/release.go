@@ -30,12 +30,12 @@ func (r *run) apply(ctx context.Context, s *step) error {
 	if err != nil {
 		return err
 	}
-	if err := r.trim(ctx, former); err != nil {
+	if err := r.trim(ctx, s, former); err != nil {
 		return r.fail(ctx, record, err)
 	}
 	prints, err := r.carryOut(ctx, s, &record)
 	if err != nil {
-		return r.fail(ctx, record, err)
+		return r.undo(ctx, s, r.fail(ctx, record, err))
 	}
 	return r.finish(ctx, s, record, prints)
 }
@@ -49,7 +49,7 @@ func (r *run) createNamespace(ctx context.Context, s *step) error {
 
 // carryOut makes the objects what is wanted, and returns their prints. The order is the design's: what the release no longer
 // has goes only when what replaces it is ready; and hooks run before the wait, as Helm's do where nobody asked it to wait,
-// since that is how charts are tried out.
+// since that is how charts are tried out. A release that goes as with Helm is awaited before its last hooks.
 func (r *run) carryOut(ctx context.Context, s *step, record *manifest.Stored) (map[manifest.ID]string, error) {
 	prints := newPrints()
 	release := s.release.Wanted
@@ -59,6 +59,9 @@ func (r *run) carryOut(ctx context.Context, s *step, record *manifest.Stored) (m
 	before, after := manifest.PreInstall, manifest.PostInstall
 	if s.release.Action == diff.Upgrade {
 		before, after = manifest.PreUpgrade, manifest.PostUpgrade
+	}
+	if s.back > 0 {
+		before, after = manifest.PreRollback, manifest.PostRollback
 	}
 	if err := r.hooks(ctx, s, before, record); err != nil {
 		return nil, err
@@ -73,11 +76,18 @@ func (r *run) carryOut(ctx context.Context, s *step, record *manifest.Stored) (m
 	if err != nil {
 		return nil, err
 	}
-	if err := r.hooks(ctx, s, after, record); err != nil {
-		return nil, err
+	await := func() error {
+		if !s.release.Wait {
+			return nil
+		}
+		return r.wait(ctx, s, s.awaited(objects))
 	}
-	if s.release.Wait {
-		if err := r.wait(ctx, s, objects); err != nil {
+	finally := []func() error{func() error { return r.hooks(ctx, s, after, record) }, await}
+	if s.release.AsHelm {
+		slices.Reverse(finally)
+	}
+	for _, last := range finally {
+		if err := last(); err != nil {
 			return nil, err
 		}
 	}
@@ -90,6 +100,14 @@ func (r *run) carryOut(ctx context.Context, s *step, record *manifest.Stored) (m
 		}
 	}
 	return prints.all, nil
+}
+
+// awaited are the objects that a release waits for: with Helm, Jobs only where the release says so.
+func (s *step) awaited(objects []manifest.Object) []manifest.Object {
+	if !s.release.AsHelm || s.release.WaitForJobs {
+		return objects
+	}
+	return slices.DeleteFunc(slices.Clone(objects), func(o manifest.Object) bool { return o.Kind == "Job" && o.Group == "batch" })
 }
 
 // printed collects the prints of applied objects.

@@ -40,6 +40,8 @@ type step struct {
 	release diff.Release
 	result  *ReleaseResult
 	began   time.Time
+	// back is the revision that an undone upgrade goes back to; 0 where none does.
+	back int
 }
 
 // Run carries out the plan. Within a runlevel what is to be uninstalled goes first, in reverse order; then the groups of
@@ -50,19 +52,30 @@ type step struct {
 // nothing else starts. The error names every release that failed, with its object and template; the result says what became
 // of each. That is also so when ctx is cancelled: no record is left pending.
 func Run(ctx context.Context, plan diff.Plan, c Cluster, o Options) (Result, error) {
+	r, end := begun(c, o)
+	defer end()
+	result, levels := prepare(plan)
+	err := r.levels(ctx, plan, levels)
+	for _, w := range c.Warnings() {
+		if !slices.Contains(plan.Warnings, w) {
+			result.Warnings = append(result.Warnings, w)
+		}
+	}
+	return *result, err
+}
+
+// begun is a run with its defaults, whose events are emitted until end is called.
+func begun(c Cluster, o Options) (r *run, end func()) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	if o.Parallel == 0 {
 		o.Parallel = defaultParallel
 	}
-	if o.History == 0 {
-		o.History = defaultHistory
-	}
 	if o.Run == "" {
 		o.Run = rand.Text()
 	}
-	r := &run{cluster: c, o: o, events: make(chan Event, 64)}
+	r = &run{cluster: c, o: o, events: make(chan Event, 64)}
 	emitted := make(chan struct{})
 	go func() {
 		defer close(emitted)
@@ -72,19 +85,10 @@ func Run(ctx context.Context, plan diff.Plan, c Cluster, o Options) (Result, err
 			}
 		}
 	}()
-	defer func() {
+	return r, func() {
 		close(r.events)
 		<-emitted
-	}()
-
-	result, levels := prepare(plan)
-	err := r.levels(ctx, plan, levels)
-	for _, w := range c.Warnings() {
-		if !slices.Contains(plan.Warnings, w) {
-			result.Warnings = append(result.Warnings, w)
-		}
 	}
-	return *result, err
 }
 
 // levels carries out the runlevels one after the other.
@@ -312,14 +316,11 @@ func (r *run) group(ctx context.Context, steps []*step) error {
 func (r *run) one(ctx context.Context, s *step) error {
 	s.began = r.o.Now()
 	r.tell(s, Event{Kind: ReleaseStarted})
-	var err error
 	outcome := Applied
 	if s.release.Action == diff.Uninstall {
 		outcome = Uninstalled
-		err = r.uninstall(ctx, s)
-	} else {
-		err = r.apply(ctx, s)
 	}
+	err := r.between(ctx, s)
 	s.result.Elapsed = r.o.Now().Sub(s.began)
 	if err != nil {
 		s.result.Outcome, s.result.Error = Failed, err.Error()
@@ -329,6 +330,35 @@ func (r *run) one(ctx context.Context, s *step) error {
 	s.result.Outcome = outcome
 	r.tell(s, Event{Kind: ReleaseDone})
 	return nil
+}
+
+// between carries out one release between what the user wants done before and after it.
+func (r *run) between(ctx context.Context, s *step) error {
+	if r.o.Before != nil {
+		said, err := r.o.Before(ctx, s.release)
+		r.said(s, said)
+		if err != nil {
+			return err
+		}
+	}
+	var err error
+	if s.release.Action == diff.Uninstall {
+		err = r.uninstall(ctx, s)
+	} else {
+		err = r.apply(ctx, s)
+	}
+	if r.o.After != nil {
+		said, failure := r.o.After(ctx, s.release, err)
+		r.said(s, said)
+		err = errors.Join(err, failure)
+	}
+	return err
+}
+
+func (r *run) said(s *step, text string) {
+	if text != "" {
+		r.tell(s, Event{Kind: ProgramSaid, Message: text})
+	}
 }
 
 // tell emits an event of a release.

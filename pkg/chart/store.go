@@ -39,6 +39,9 @@ type Network interface {
 type Options struct {
 	// Stack is the tree that paths are seen in.
 	Stack source.Tree
+	// Paths says that a chart of the tree is a path as seen from Ref.Base and nothing else, as in a state file that is of no
+	// stack.
+	Paths bool
 	// Files is the values repository, whose vendor/charts is read. Where there is one, neither Cache nor Network is asked for
 	// what charts.lock names.
 	Files source.Tree
@@ -169,6 +172,9 @@ func (r refusal) at(display string) diag.Diagnostic {
 // locate finds the directory or archive of the stack that a reference names.
 func (s *Store) locate(r Ref) (name string, info fs.FileInfo, diags diag.Diagnostics, err error) {
 	candidates := local(r)
+	if s.o.Paths {
+		candidates = seen(r)
+	}
 	for _, name := range candidates {
 		info, err := fs.Stat(s.o.Stack.FS, name)
 		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() && !isArchive(name) {
@@ -217,11 +223,7 @@ func local(r Ref) []string {
 	if ref == "" || ref == "." || ref == ".." || strings.HasPrefix(ref, "/") || strings.ContainsAny(ref, `\:`) || strings.Contains(ref, "\x00") {
 		return nil
 	}
-	seen := path.Join(r.Base, ref)
-	var out []string
-	if fs.ValidPath(seen) && seen != "." && seen != dir {
-		out = append(out, seen)
-	}
+	out := slices.DeleteFunc(seen(r), func(name string) bool { return name == "." || name == dir })
 	rest := strings.TrimPrefix(strings.TrimPrefix(ref, "../"), "./")
 	name, prefixed := strings.CutPrefix(rest, dir+"/")
 	switch {
@@ -233,6 +235,15 @@ func local(r Ref) []string {
 		out = append([]string{path.Join(dir, name)}, out...)
 	}
 	return slices.Compact(out)
+}
+
+// seen returns the path of the stack that a reference is as seen from its base, if it leads nowhere else.
+func seen(r Ref) []string {
+	name := path.Join(r.Base, r.Chart)
+	if !fs.ValidPath(name) || strings.HasPrefix(r.Chart, "/") || strings.Contains(r.Chart, "://") {
+		return nil
+	}
+	return []string{name}
 }
 
 // loadLocal reads a directory or an archive of the stack.

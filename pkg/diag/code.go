@@ -123,6 +123,9 @@ const (
 	ManifestRemovedVersion Code = "manifest/removed-version"
 	ManifestNoSchema       Code = "manifest/no-schema"
 	ManifestOtherVersion   Code = "manifest/other-version"
+	TransformFailed        Code = "transform/failed"
+	ProgramForbidden       Code = "program/forbidden"
+	ProgramFailed          Code = "program/failed"
 )
 
 // summaries holds the fixed words of each code. A reader learns them and skips them, so they name no instance.
@@ -243,6 +246,9 @@ var summaries = map[Code]string{
 	ManifestRemovedVersion: "removed version of an API",
 	ManifestNoSchema:       "kind without a schema",
 	ManifestOtherVersion:   "no schemas of this Kubernetes",
+	TransformFailed:        "manifests can't be changed",
+	ProgramForbidden:       "program not allowed",
+	ProgramFailed:          "program failed",
 }
 
 // Summary returns the fixed words of the code.

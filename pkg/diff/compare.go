@@ -229,7 +229,7 @@ func (c *comparison) findSame(ctx context.Context) error {
 		if x.asRecorded {
 			last, _ := x.history.last()
 			owned := Owned(append(ids(x.objects), ids(x.crds)...), prints)
-			x.same = owned != "" && owned == last.Labels[OwnedLabel] && len(x.history.current().deployed()) == 1
+			x.same = !c.o.Every && owned != "" && owned == last.Labels[OwnedLabel] && len(x.history.current().deployed()) == 1
 		}
 	}
 	return nil
@@ -423,7 +423,7 @@ func (c *comparison) deferRefusal(x *candidate, o manifest.Object, change *Chang
 		change.Reason = fmt.Sprintf("%s changes before", d.id)
 		// Within a runlevel nothing is asked again: the apply itself is the judge.
 		change.Refused = d.by.level < x.level
-		change.After = sent(o)
+		change.After = c.sent(o)
 		return
 	}
 }
@@ -432,7 +432,7 @@ func (c *comparison) deferRefusal(x *candidate, o manifest.Object, change *Chang
 func (c *comparison) compareObject(ctx context.Context, x *candidate, o manifest.Object, known, crd bool) (Change, error) {
 	change := Change{ID: o.ID, Version: o.Version, Action: Create, Source: o.Source, CRD: crd}
 	if !known {
-		change.After = sent(o)
+		change.After = c.sent(o)
 		c.judgeUnknown(x, o, &change)
 		return change, nil
 	}
@@ -454,12 +454,12 @@ func (c *comparison) compareObject(ctx context.Context, x *candidate, o manifest
 	after, err := c.live.DryRun(ctx, o, owner)
 	var refusal *manifest.Refusal
 	if errors.As(err, &refusal) {
-		c.judgeRefusal(o, refusal, found, &change)
+		c.judgeRefusal(x, o, refusal, found, &change)
 		switch {
 		case change.Action == Replace:
-			change.Before, change.After = pair(o.ID, before, after)
+			change.Before, change.After = c.pair(o.ID, before, after)
 		case !found:
-			change.After = sent(o)
+			change.After = c.sent(o)
 		}
 		return change, nil
 	}
@@ -480,12 +480,12 @@ func (c *comparison) compareObject(ctx context.Context, x *candidate, o manifest
 			change.Reason = "its ownership metadata differs"
 		}
 	}
-	change.Before, change.After = pair(o.ID, before, after)
+	change.Before, change.After = c.pair(o.ID, before, after)
 	return change, nil
 }
 
 // sent is a placed object as it is sent to the cluster, in the form in which it is shown.
-func sent(o manifest.Object) map[string]any {
+func (c *comparison) sent(o manifest.Object) map[string]any {
 	data := o.Data
 	if o.Namespace != "" {
 		data = maps.Clone(data)
@@ -494,8 +494,16 @@ func sent(o manifest.Object) map[string]any {
 		metadata["namespace"] = o.Namespace
 		data["metadata"] = metadata
 	}
-	_, after := pair(o.ID, nil, data)
+	_, after := c.pair(o.ID, nil, data)
 	return after
+}
+
+// pair is pair, with the values of Secrets where they are to be shown.
+func (c *comparison) pair(id manifest.ID, before, after map[string]any) (b, a map[string]any) {
+	if c.o.Reveal {
+		return shown(clean(before)), shown(clean(after))
+	}
+	return pair(id, before, after)
 }
 
 // judgeUnknown decides what it means that the cluster does not serve the kind of an object.
@@ -561,7 +569,7 @@ func (c *comparison) judgeOwner(x *candidate, o manifest.Object, live map[string
 		}
 		change.Action = Adopt
 		change.Reason = "it is there and belongs to no release"
-		if c.o.TakeOwnership || namespace {
+		if c.o.TakeOwnership || x.release.TakeOwnership || namespace {
 			return
 		}
 		change.Invalid = "it is there already and belongs to no release. Delete it, take it out of the chart, or let the release have it: --take-ownership"
@@ -570,7 +578,7 @@ func (c *comparison) judgeOwner(x *candidate, o manifest.Object, live map[string
 	default:
 		change.Action = Adopt
 		change.Reason = "it belongs to release " + owner.String()
-		if c.o.TakeOwnership {
+		if c.o.TakeOwnership || x.release.TakeOwnership {
 			return
 		}
 		change.Invalid = fmt.Sprintf("it belongs to release %s. Take it out of one of the two charts, or let this release have it: --take-ownership", owner)
@@ -583,7 +591,7 @@ func (c *comparison) inRun(owner manifest.Owner) bool {
 }
 
 // judgeRefusal decides what the cluster's refusal of a dry run means.
-func (c *comparison) judgeRefusal(o manifest.Object, r *manifest.Refusal, found bool, change *Change) {
+func (c *comparison) judgeRefusal(x *candidate, o manifest.Object, r *manifest.Refusal, found bool, change *Change) {
 	switch {
 	case r.Reason == manifest.RefusedNoNamespace && !found && c.namespaces[o.Namespace]:
 		// The run makes the namespace before it needs it.
@@ -596,7 +604,7 @@ func (c *comparison) judgeRefusal(o manifest.Object, r *manifest.Refusal, found 
 	case r.Reason == manifest.RefusedImmutable && found:
 		change.Action = Replace
 		change.Reason = "it can't be changed in place: " + r.Message
-		if o.Kind != "Job" && !c.o.Force {
+		if o.Kind != "Job" && !c.o.Force && !x.release.Force {
 			change.Invalid = change.Reason + ". Let it be deleted and made anew: --force"
 		}
 		return
@@ -625,7 +633,7 @@ func (c *comparison) compareGone(ctx context.Context, x *candidate, o manifest.O
 	case !x.release.Installed && o.Kind == "CustomResourceDefinition":
 		change.Action, change.Reason = Unchanged, "custom resource definitions are kept"
 	default:
-		change.Before, _ = pair(o.ID, live, nil)
+		change.Before, _ = c.pair(o.ID, live, nil)
 	}
 	return change, nil
 }
@@ -637,7 +645,7 @@ func (c *comparison) plan() Plan {
 	for _, level := range c.in.Levels {
 		l := Level{Name: level.Name, Releases: make([]Release, 0, len(level.Releases))}
 		for range level.Releases {
-			l.Releases = append(l.Releases, c.cands[i].planned(level.Name))
+			l.Releases = append(l.Releases, c.cands[i].planned(level.Name, c.o))
 			i++
 		}
 		p.Levels = append(p.Levels, l)
@@ -646,7 +654,7 @@ func (c *comparison) plan() Plan {
 }
 
 // planned is the release as it stands in the plan.
-func (x *candidate) planned(level string) Release {
+func (x *candidate) planned(level string, o Options) Release {
 	r := Release{
 		Name:            x.release.Name,
 		Namespace:       x.release.Namespace,
@@ -657,9 +665,23 @@ func (x *candidate) planned(level string) Release {
 		Wait:            x.release.Wait,
 		Timeout:         x.release.Timeout,
 		CreateNamespace: x.release.CreateNamespace,
+		AsHelm:          o.AsHelm,
+		WaitForJobs:     x.release.WaitForJobs,
+		Atomic:          x.release.Atomic,
+		CleanupOnFail:   x.release.CleanupOnFail,
+		History:         x.release.HistoryMax,
+		Context:         x.release.KubeContext,
+		Hidden:          x.release.SuppressOutputLineRegex,
+		Silent:          x.release.SuppressDiff,
 		Wanted:          x.rendered.Release,
 		Former:          x.former,
 		Digest:          x.rendered.Digest,
+	}
+	if r.History == 0 {
+		r.History = -1 // Helm's word for all
+	}
+	if r.Atomic {
+		r.Wait = true // as with Helm
 	}
 	last, found := x.history.current().last()
 	if x.same {
@@ -681,13 +703,16 @@ func (x *candidate) planned(level string) Release {
 	slices.SortStableFunc(gone, func(a, b Change) int { return manifest.Rank(b.Kind) - manifest.Rank(a.Kind) })
 	if !x.release.Installed {
 		r.Action, r.Reason = Uninstall, "installed: false"
+		if x.release.DeleteTimeout > 0 {
+			r.Timeout = x.release.DeleteTimeout
+		}
 		r.Objects = gone
 		r.Hooks = x.due(manifest.PreDelete, manifest.PostDelete)
 		return r
 	}
 	r.Objects = slices.Concat(x.changes, gone)
 	deployed := x.history.current().deployed()
-	if x.asRecorded && len(deployed) == 1 && !slices.ContainsFunc(r.Objects, func(ch Change) bool { return ch.Action != Unchanged || ch.Invalid != "" || ch.Deferred != "" }) {
+	if !o.Every && x.asRecorded && len(deployed) == 1 && !slices.ContainsFunc(r.Objects, func(ch Change) bool { return ch.Action != Unchanged || ch.Invalid != "" || ch.Deferred != "" }) {
 		// Someone wrote a field of ours and wrote it back: the object is as wanted, only its bookkeeping differs.
 		r.Action, r.Objects, r.Revision = Same, nil, last.Revision
 		return r
@@ -705,6 +730,8 @@ func (x *candidate) planned(level string) Release {
 		r.Reason = fmt.Sprintf("revision %d was made by helm", last.Revision)
 	case len(deployed) > 1:
 		r.Reason = fmt.Sprintf("%d revisions are marked deployed", len(deployed))
+	case o.Every && x.asRecorded:
+		r.Reason = "sync"
 	case x.asRecorded:
 		r.Reason = "its objects were changed in the cluster"
 	default:

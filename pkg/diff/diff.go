@@ -80,4 +80,13 @@ type Options struct {
 	Force bool
 	// DeleteNamespaces lets uninstalled releases take their Namespace objects with them.
 	DeleteNamespaces bool
+	// Every upgrades also the releases that are as they are wanted.
+	Every bool
+	// AsHelm orders a release as Helm does: its last hooks run after the wait, and the wait leaves out Jobs unless the release
+	// says waitForJobs. Else a run's own order counts, in which hooks may make a release ready.
+	AsHelm bool
+	// Foreign lets Teardown take the releases that helm made, too.
+	Foreign bool
+	// Reveal shows the values of Secrets.
+	Reveal bool
 }

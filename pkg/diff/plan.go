@@ -84,6 +84,18 @@ type Release struct {
 	// Timeout bounds each wait; in JSON it is timeoutSeconds.
 	Timeout         time.Duration `json:"-"`
 	CreateNamespace bool          `json:"createNamespace,omitempty"`
+	// AsHelm is that of Options, and WaitForJobs what the release says for it.
+	AsHelm, WaitForJobs bool `json:"-"`
+	// Atomic undoes the release when it fails: an upgrade goes back to what was deployed, an install goes away.
+	// CleanupOnFail deletes what a failed upgrade made.
+	Atomic, CleanupOnFail bool `json:"-"`
+	// History is how many records of the release are kept: 0 is Helm's default, negative all.
+	History int `json:"-"`
+	// Context is the context of the release, where the runlevels have one.
+	Context string `json:"-"`
+	// Hidden are regular expressions of lines whose differences are not shown; Silent says that none of the release is.
+	Hidden []string `json:"-"`
+	Silent bool     `json:"-"`
 	// Wanted is the release as it is to be applied; of an uninstalled one, as its last record has it.
 	Wanted manifest.Release `json:"-"`
 	// Former are the values of the release's last record, where it had to be read.

@@ -6,7 +6,7 @@ import (
 )
 
 // Teardown makes the plan that uninstalls the releases of the levels, in reverse order: the last level first. Only releases
-// that otomi deployed are taken; those that helm made stay. CustomResourceDefinitions stay, and so do namespaces unless the
+// that otomi deployed are taken; those that helm made stay, unless Foreign. CustomResourceDefinitions stay, and so do namespaces unless the
 // options say otherwise.
 func Teardown(ctx context.Context, in Input, live Live, o Options) (Plan, error) {
 	c, err := newComparison(ctx, in, live, o)
@@ -17,7 +17,7 @@ func Teardown(ctx context.Context, in Input, live Live, o Options) (Plan, error)
 	for _, x := range c.cands {
 		x.release.Installed = false
 		current := x.history.current()
-		x.same = !slices.ContainsFunc(current, Ours)
+		x.same = !slices.ContainsFunc(current, Ours) && !(o.Foreign && len(current) > 0)
 		if !x.same {
 			leaving = append(leaving, x)
 		}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/url"
 	"path"
 	"path/filepath"
@@ -48,7 +47,7 @@ func (p *Platform) charts() (*chart.Store, diag.Diagnostics, error) {
 
 // storeOptions are those of a store with a lock, or none.
 func (p *Platform) storeOptions(lock *chart.Lock) chart.Options {
-	o := chart.Options{Stack: p.stack, Files: p.tree, Lock: lock}
+	o := chart.Options{Stack: p.stack, Paths: p.seenFrom != nil, Files: p.tree, Lock: lock}
 	if p.caches.charts != nil {
 		o.Cache = p.caches.charts
 	}
@@ -59,14 +58,7 @@ func (p *Platform) storeOptions(lock *chart.Lock) chart.Options {
 }
 
 // network is what reaches the hosts that are allowed; nil where none is.
-func (p *Platform) network() *chart.Remote {
-	if !p.allow.AnyHost && len(p.allow.Net) == 0 {
-		return nil
-	}
-	o := p.remote
-	o.Allow = p.allow.Host
-	return chart.NewRemote(o)
-}
+func (p *Platform) network() *chart.Remote { return p.allow.remote(p.remote) }
 
 // looseStore is a store that no lock binds. Paths are seen in another tree than the stack where one is given.
 func (p *Platform) looseStore(tree *source.Tree) *chart.Store {
@@ -99,13 +91,19 @@ func (p *Platform) chartSources() diag.Sources {
 	return out
 }
 
-// known are repositories of runlevels as package chart knows them.
-func (p *Platform) known(found []runlevel.Repository) []chart.Repository {
+// known are the repositories of state files as package chart knows them, for the dependencies of charts; of several with one
+// name the first.
+func (p *Platform) known(states []*runlevel.State) []chart.Repository {
 	var out []chart.Repository
-	for _, r := range found {
-		repo := repository(r)
-		p.place(&repo)
-		out = append(out, repo)
+	for _, state := range states {
+		for _, repo := range state.Repositories {
+			if slices.ContainsFunc(out, func(known chart.Repository) bool { return known.Name == repo.Name }) {
+				continue
+			}
+			known := repository(*repo)
+			p.place(&known, state.Dir)
+			out = append(out, known)
+		}
 	}
 	return out
 }
@@ -116,6 +114,9 @@ func (p *Platform) references(stages []Stage) []chart.Ref {
 	for _, stage := range stages {
 		for _, r := range stage.everyRelease() {
 			refs = append(refs, p.reference(stage, r))
+			for _, d := range r.Dependencies {
+				refs = append(refs, p.reference(stage, dependency(r, d)))
+			}
 		}
 	}
 	return refs
@@ -378,39 +379,41 @@ func (p *Platform) OutdatedCharts(ctx context.Context, stages []Stage) ([]Outdat
 	return out, append(diags, slices.Concat(findings...)...), err
 }
 
-// isDir reports whether the chart of a release that begins with name is a path: a directory of the stack, or one beside the
-// runlevels.
-func (p *Platform) isDir(name string) bool {
-	for _, dir := range []string{name, path.Join(runlevelDir, name)} {
-		if info, err := fs.Stat(p.stack.FS, dir); err == nil && info.IsDir() {
-			return true
-		}
-	}
-	return false
-}
-
 // reference is how package chart is told of the chart of a release. Files of its repository are seen from the runlevels, as
 // helm run by helmfile sees them, and of a stack that is no directory from the values repository.
 func (p *Platform) reference(stage Stage, r runlevel.Release) chart.Ref {
 	ref := reference(r)
 	ref.Known = stage.known
-	p.absolute(&ref.Keyring)
+	absolute(&ref.Keyring, p.from(r.Base))
 	if ref.Repository != nil {
-		p.place(ref.Repository)
+		p.place(ref.Repository, r.Base)
 	}
 	return ref
 }
 
-// place makes the paths of a repository's files absolute.
-func (p *Platform) place(repo *chart.Repository) {
+// place makes a repository that a file in dir names one that does not depend on it: paths of files are absolute.
+func (p *Platform) place(repo *chart.Repository, dir string) {
+	from := p.from(dir)
+	if p.seenFrom != nil {
+		// Who allows every host takes a state file as helmfile does, which asks without TLS where the address says so.
+		repo.PlainHTTP = repo.PlainHTTP || p.allow.AnyHost && strings.HasPrefix(repo.URL, "http://")
+	}
 	for _, name := range []*string{&repo.CAFile, &repo.CertFile, &repo.KeyFile, &repo.Keyring} {
-		p.absolute(name)
+		absolute(name, from)
 	}
 }
 
-func (p *Platform) absolute(name *string) {
+// from is the directory that paths in a file in dir are seen from.
+func (p *Platform) from(dir string) string {
+	if p.seenFrom != nil {
+		return p.seenFrom(dir)
+	}
+	return p.beside
+}
+
+func absolute(name *string, from string) {
 	if *name != "" && !filepath.IsAbs(*name) {
-		*name = filepath.Join(p.beside, filepath.FromSlash(*name))
+		*name = filepath.Join(from, filepath.FromSlash(*name))
 	}
 }
 
@@ -424,7 +427,7 @@ func repository(r runlevel.Repository) chart.Repository {
 
 // reference is the reference with paths as they are written.
 func reference(r runlevel.Release) chart.Ref {
-	ref := chart.Ref{Chart: r.Chart, Version: r.Version, Devel: r.Devel, Base: runlevelDir, Range: r.ChartRange}
+	ref := chart.Ref{Chart: r.Chart, Version: r.Version, Devel: r.Devel, Base: r.Base, Range: r.ChartRange}
 	if r.Repository != nil {
 		from := repository(*r.Repository)
 		ref.Repository = &from

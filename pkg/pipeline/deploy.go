@@ -69,6 +69,8 @@ type DiffOptions struct {
 	TakeOwnership bool
 	// Force allows objects to be replaced that can't be changed in place.
 	Force bool
+	// Every makes releases differ that do not, so that all of them are applied.
+	Every bool
 }
 
 // Diff compares a stage with its cluster: every release is rendered with the capabilities of the cluster, and those that
@@ -83,6 +85,7 @@ func (p *Platform) Diff(ctx context.Context, stage Stage, client *Client, o Diff
 	if err != nil || diags.HasErrors() {
 		return Plan{}, nil, diags, err
 	}
+	set.version = o.Capabilities.KubeVersion
 	more, err := set.settle(ctx, caps)
 	diags = append(diags, more...)
 	if err != nil || diags.HasErrors() {
@@ -96,7 +99,7 @@ func (p *Platform) Diff(ctx context.Context, stage Stage, client *Client, o Diff
 			release, diags, err := set.render(ctx, r, revision, upgrade)
 			return diff.Rendered{Release: release, Digest: render.Digest(release)}, diags, err
 		},
-	}, client, diff.Options{TakeOwnership: o.TakeOwnership, Force: o.Force})
+	}, client, diff.Options{TakeOwnership: o.TakeOwnership, Force: o.Force, Every: o.Every})
 	diags = append(diags, more...)
 	if err == nil && !diags.HasErrors() {
 		diags = append(diags, render.Duplicates(set.rendered())...)

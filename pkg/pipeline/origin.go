@@ -20,7 +20,7 @@ const maxTried = 32
 // origin finds the value of the cluster that the one at a path of a release's values was made of: one that is equal to it, or
 // a part of its text, and whose change changes it. It is sure only where a single one does, and says nothing else.
 func (s *renderSet) origin(ctx context.Context, r runlevel.Release, path value.Path) (diag.Range, bool) {
-	i := slices.IndexFunc(s.platform.files, func(f runlevel.File) bool {
+	i := slices.IndexFunc(s.input.Files, func(f runlevel.File) bool {
 		return r.Range.File == f.Display || r.Range.File == f.Display+" (rendered)"
 	})
 	wanted, ok := below(r.Values, path)
@@ -33,7 +33,7 @@ func (s *renderSet) origin(ctx context.Context, r runlevel.Release, path value.P
 	} {
 		var causes []*value.Node
 		for _, leaf := range s.candidates(path, like) {
-			if ctx.Err() == nil && s.changes(ctx, s.platform.files[i], r, path, leaf.Path, wanted) {
+			if ctx.Err() == nil && s.changes(ctx, s.input.Files[i], r, path, leaf.Path, wanted) {
 				causes = append(causes, leaf.Value)
 			}
 		}
@@ -82,9 +82,12 @@ func (s *renderSet) changes(ctx context.Context, file runlevel.File, r runlevel.
 	if !alter(changed, from) {
 		return false
 	}
-	p := s.platform
+	in := s.input
+	in.Files, in.Values = []runlevel.File{file}, changed
+	// To look for a place is no reason to run a program.
+	in.Programs, in.Allow.Exec = nil, false
 	// Of one file alone the needs may lead nowhere; what the releases are given is known all the same.
-	evaluated, _ := runlevel.Evaluate(ctx, []runlevel.File{file}, changed, runlevel.Options{IsDir: p.isDir, Allow: p.allow.templates()})
+	evaluated, _ := runlevel.Evaluate(ctx, in)
 	for _, level := range evaluated.Levels {
 		for _, other := range slices.Concat(level.Releases, level.Disabled) {
 			if other.Key() == r.Key() {

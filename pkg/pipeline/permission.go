@@ -19,14 +19,18 @@ type Permissions struct {
 	// Net are the hosts that may be reached: HOST, HOST:PORT or *.DOMAIN. With AnyHost all may be.
 	Net     []string
 	AnyHost bool
-	// Exec, Hooks, Files and Decrypt are carried for what comes: nothing asks for them yet.
+	// Fetch says that the run is there to fetch: all hosts may be reached, and none without TLS because of it.
+	Fetch bool
+	// Exec lets templates run programs and Hooks hooks; Environ are the variables, NAME=VALUE, that programs get. Files lets
+	// files outside of the working directory be read. Decrypt is carried for what comes: nothing asks for it yet.
 	Exec, Hooks, Files, Decrypt bool
+	Environ                     []string
 }
 
 // Host reports whether a host may be reached, which is named HOST or HOST:PORT, without the port where that is the usual
 // one. A permission without a port is for every port of the host.
 func (p Permissions) Host(name string) bool {
-	if p.AnyHost {
+	if p.AnyHost || p.Fetch {
 		return true
 	}
 	name = strings.TrimSuffix(strings.ToLower(name), ":443")
@@ -69,7 +73,16 @@ func Login(ctx context.Context, o LoginOptions) error { return chart.Login(ctx, 
 // Logout forgets the credentials of a registry in a file, and reports whether it had any.
 func Logout(file, host string) (bool, error) { return chart.Logout(file, host) }
 
+// remote is what reaches the hosts that are allowed, as the options say; nil where none is.
+func (p Permissions) remote(o RemoteOptions) *chart.Remote {
+	if !p.AnyHost && !p.Fetch && len(p.Net) == 0 {
+		return nil
+	}
+	o.Allow = p.Host
+	return chart.NewRemote(o)
+}
+
 // templates are the permissions of templates among them.
 func (p Permissions) templates() template.Permissions {
-	return template.Permissions{Env: p.Env, AnyEnv: p.AnyEnv}
+	return template.Permissions{Env: p.Env, AnyEnv: p.AnyEnv, Exec: p.Exec}
 }

@@ -85,6 +85,8 @@ type Platform struct {
 	// root is the directory of the values repository, tree its files; beside is where the files that runlevels name are.
 	root, beside string
 	tree         source.Tree
+	// seenFrom makes the directory of a state file absolute where it is of no stack; nil for a stack.
+	seenFrom func(dir string) string
 	// allow is what the user allowed, remote how charts are fetched.
 	allow  Permissions
 	remote RemoteOptions

@@ -4,16 +4,19 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/redkubes/otomi/pkg/chart"
 	"github.com/redkubes/otomi/pkg/diag"
+	"github.com/redkubes/otomi/pkg/exec"
 	"github.com/redkubes/otomi/pkg/layer"
 	"github.com/redkubes/otomi/pkg/manifest"
 	"github.com/redkubes/otomi/pkg/render"
 	"github.com/redkubes/otomi/pkg/runlevel"
+	"github.com/redkubes/otomi/pkg/source"
 	"github.com/redkubes/otomi/pkg/value"
 )
 
@@ -67,15 +70,48 @@ func (p *Platform) Evaluate(ctx context.Context, values Values, selectors []stri
 	if len(p.noFiles) > 0 {
 		return Stage{Values: values}, append(diags, p.noFiles...)
 	}
-	evaluated, more := runlevel.Evaluate(ctx, p.files, values.Root.PlainMap(), runlevel.Options{IsDir: p.isDir, Allow: p.allow.templates()})
+	evaluated, more := runlevel.Evaluate(ctx, p.input(values.Root.PlainMap()))
 	p.addSources(evaluated.Sources)
 	diags = append(diags, more...)
+	diags = append(diags, idle(evaluated)...)
 	if diags.HasErrors() {
 		return Stage{}, diags
 	}
 	return Stage{
-		Values: values, Levels: runlevel.Select(evaluated.Levels, selector), Partial: !selector.IsZero(), known: p.known(evaluated.Repositories),
+		Values: values, Levels: runlevel.Select(evaluated.Levels, selector), Partial: !selector.IsZero(), known: p.known(evaluated.States),
 	}, diags
+}
+
+// idle reports what the runlevels of a stack ask for and no verb carries out for them yet: nothing goes without effect and
+// without a word.
+func idle(e runlevel.Evaluation) diag.Diagnostics {
+	var diags diag.Diagnostics
+	add := func(there bool, at diag.Range, key string) {
+		if there {
+			diags = append(diags, diag.Diagnostic{Severity: diag.Error, Code: diag.RunlevelUnsupported, Range: at,
+				Detail: "otomi does not carry out " + key + " for the runlevels of a stack yet. Leave it out."})
+		}
+	}
+	for _, state := range e.States {
+		add(len(state.Hooks) > 0, diag.Range{File: state.File}, "hooks")
+		for _, r := range state.Releases {
+			add(len(r.Hooks) > 0, r.Range, "hooks")
+			diags = append(diags, undeployed(r)...)
+		}
+	}
+	return diags
+}
+
+// input is what of the stack is evaluated with values.
+func (p *Platform) input(values map[string]any) runlevel.Input {
+	in := runlevel.Input{
+		Files: p.files, FS: source.Inside(p.stack.FS), Prefix: p.stack.Prefix, Stack: true, Values: values, Allow: p.allow.templates(),
+	}
+	if p.allow.Exec && p.beside != p.root {
+		// What the binary carries has no directory to run a program in.
+		in.Programs = exec.Runner{Dir: filepath.Dir(p.beside), Env: p.allow.Environ}
+	}
+	return in
 }
 
 // capabilities are what charts see where no cluster is asked.
@@ -115,7 +151,7 @@ func (p *Platform) render(
 	if err != nil || diags.HasErrors() {
 		return diags, err
 	}
-	set.room = settledBytes
+	set.room, set.version = settledBytes, o.KubeVersion
 	more, err := set.settle(ctx, caps)
 	diags = append(diags, more...)
 	if err != nil || diags.HasErrors() {
@@ -145,9 +181,15 @@ func (p *Platform) render(
 type renderSet struct {
 	platform *Platform
 	values   Values
+	// input is what the releases were evaluated from, but for the values.
+	input    runlevel.Input
 	releases []runlevel.Release
 	charts   map[string]*chart.Chart
 	caps     render.Capabilities
+	// version is the version of Kubernetes that the user named, or "".
+	version string
+	// change changes what a release rendered as the release asks; nil changes nothing.
+	change func(context.Context, render.Request, manifest.Release) (manifest.Release, diag.Diagnostics, error)
 
 	mu   sync.Mutex
 	done map[renderKey]rendered
@@ -176,7 +218,7 @@ type rendered struct {
 
 // newRenderSet loads the charts of the installed releases.
 func (p *Platform) newRenderSet(ctx context.Context, stage Stage) (*renderSet, diag.Diagnostics, error) {
-	set := &renderSet{platform: p, values: stage.Values, charts: map[string]*chart.Chart{}, last: map[string]manifest.Release{}, room: -1}
+	set := &renderSet{platform: p, values: stage.Values, input: p.input(nil), charts: map[string]*chart.Chart{}, last: map[string]manifest.Release{}, room: -1}
 	for _, release := range stage.releases() {
 		if release.Installed {
 			set.releases = append(set.releases, release)
@@ -186,8 +228,13 @@ func (p *Platform) newRenderSet(ctx context.Context, stage Stage) (*renderSet, d
 	if err != nil || diags.HasErrors() {
 		return nil, diags, err
 	}
+	change := changes{platform: p, in: set.input, values: stage.Values, namespaces: map[string]string{}}
+	set.change = change.apply
+	load := func(ctx context.Context, r runlevel.Release) (*chart.Chart, diag.Diagnostics, error) {
+		return store.Load(ctx, p.reference(stage, r))
+	}
 	for _, release := range set.releases {
-		loaded, more, err := store.Load(ctx, p.reference(stage, release))
+		loaded, more, err := change.chart(ctx, release, load)
 		if err != nil {
 			return nil, diags, err
 		}
@@ -372,11 +419,35 @@ func (s *renderSet) render(
 
 // again renders one release, whether it was rendered before or not.
 func (s *renderSet) again(ctx context.Context, key renderKey, release runlevel.Release) (rendered, error) {
-	out, diags, err := s.platform.renderer.Render(ctx, render.Request{
+	req := render.Request{
 		Release: release, Chart: s.charts[key.release], Revision: key.revision, Upgrade: key.upgrade,
 		Origin: func(path value.Path) (diag.Range, bool) { return s.origin(ctx, release, path) },
-	}, s.caps)
+	}
+	out, diags, err := s.platform.renderer.Render(ctx, req, s.capabilities(release))
+	if release.SkipCRDs {
+		out.CRDs = nil
+	}
+	if err == nil && !diags.HasErrors() && s.change != nil {
+		var more diag.Diagnostics
+		out, more, err = s.change(ctx, req, out)
+		diags = append(diags, more...)
+	}
 	return rendered{release: out, diags: diags}, err
+}
+
+// capabilities are what a release sees: what its state file says beside that of the run, but for a version of Kubernetes that
+// the user named.
+func (s *renderSet) capabilities(r runlevel.Release) render.Capabilities {
+	caps := s.caps
+	if s.version == "" && r.KubeVersion != "" {
+		caps.KubeVersion = r.KubeVersion
+	}
+	for _, version := range r.APIVersions {
+		if !slices.Contains(caps.APIVersions, version) {
+			caps.APIVersions = append(slices.Clip(caps.APIVersions), version)
+		}
+	}
+	return caps
 }
 
 // first is the key of a release's first install.

@@ -21,7 +21,7 @@ type Cache interface {
 
 // cacheVersion changes with the form of what is kept, and with anything in this package that makes another rendering of the
 // same input: two builds of one version share what they keep.
-const cacheVersion = 1
+const cacheVersion = 2
 
 // NewCached returns a renderer that looks into a cache before it renders, and keeps there what it rendered: releases without
 // errors whose chart is a function of its input. What it returns is the same as without. The version is that of the program;
@@ -41,7 +41,9 @@ func (r *Renderer) CacheFailure() error {
 
 // seen is all of a release that a rendering and its diagnostics may depend on; what is added here is added to key or places.
 func seen(r runlevel.Release) runlevel.Release {
-	return runlevel.Release{Name: r.Name, Namespace: r.Namespace, Values: r.Values, Range: r.Range, ChartRange: r.ChartRange}
+	return runlevel.Release{
+		Name: r.Name, Namespace: r.Namespace, Values: r.Values, SkipSchemaValidation: r.SkipSchemaValidation, Range: r.Range, ChartRange: r.ChartRange,
+	}
 }
 
 // key is the name in the cache of what a request renders: over everything that the rendering depends on. It is empty where
@@ -62,6 +64,7 @@ func (r *Renderer) key(req Request, caps Capabilities) string {
 	e.string(req.Release.Namespace)
 	e.uint(uint64(max(req.Revision, 1)))
 	e.bool(req.Upgrade)
+	e.bool(req.Release.SkipSchemaValidation)
 	if caps.KubeVersion == "" {
 		caps.KubeVersion = kubeVersion
 	}

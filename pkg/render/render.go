@@ -203,7 +203,7 @@ func (j *job) render(ctx context.Context) manifest.Release {
 	}
 	coalesced, ok := values["Values"].(chartutil.Values)
 	j.values = coalesced
-	if ok && !j.fits(j.chart, nil, coalesced) {
+	if ok && !j.req.Release.SkipSchemaValidation && !j.fits(j.chart, nil, coalesced) {
 		return out
 	}
 	j.traced = j.tracer(ctx)

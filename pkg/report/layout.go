@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -41,8 +42,9 @@ type layout struct {
 	owners map[string]string
 }
 
-// outputFile is one file: its path below the directory, and where in the spool its documents are.
+// outputFile is one file: its path below the directory, or below one of its own, and where in the spool its documents are.
 type outputFile struct {
+	root  string
 	name  string
 	parts [][2]int64
 }
@@ -60,7 +62,11 @@ func (l *layout) add(rendered Rendered, id manifest.ID, source string, from, siz
 		}
 	}
 	if l.layout == HelmfileLayout {
-		l.append(path.Join(prefix, l.helmfileDir(prefix, rendered), segments(source)), from, size)
+		if rendered.Folder != "" {
+			l.append(rendered.Folder, path.Join(prefix, segments(source)), from, size)
+			return
+		}
+		l.append("", path.Join(prefix, l.helmfileDir(prefix, rendered), segments(source)), from, size)
 		return
 	}
 	folder := path.Join(prefix, segment(rendered.Release.Namespace), segment(rendered.Release.Name))
@@ -70,15 +76,16 @@ func (l *layout) add(rendered Rendered, id manifest.ID, source string, from, siz
 	for i := 2; l.byName[strings.ToLower(full)] != nil; i++ {
 		full = path.Join(folder, fmt.Sprintf("%s-%d.yaml", name, i))
 	}
-	l.append(full, from, size)
+	l.append("", full, from, size)
 }
 
-// append adds a part to the file with a name.
-func (l *layout) append(name string, from, size int64) {
-	f := l.byName[strings.ToLower(name)]
+// append adds a part to the file with a name below root, which is empty for the directory of all.
+func (l *layout) append(root, name string, from, size int64) {
+	key := strings.ToLower(path.Join(root, name))
+	f := l.byName[key]
 	if f == nil {
-		f = &outputFile{name: name}
-		l.byName[strings.ToLower(name)] = f
+		f = &outputFile{root: root, name: name}
+		l.byName[key] = f
 		l.files = append(l.files, f)
 	}
 	f.parts = append(f.parts, [2]int64{from, size})
@@ -146,23 +153,32 @@ func segments(text string) string {
 	return path.Join(parts...)
 }
 
-// write writes the files below dir, each at once or not at all. A file that is already as it should be is left alone, and so
-// is everything else there. No link leads out of dir. Files with secrets in clear are for the user alone.
+// write writes the files below dir, or below directories of their own, each at once or not at all. A file that is already as
+// it should be is left alone, and so is everything else there. No link leads out of a directory. Files with secrets in clear
+// are for the user alone.
 func (l *layout) write(dir string, from *spool, open bool) (err error) {
 	folder, mode := fs.FileMode(0o755), fs.FileMode(0o644)
 	if open {
 		folder, mode = 0o700, 0o600
 	}
-	if err := os.MkdirAll(dir, folder); err != nil {
-		return fmt.Errorf("making the directory of the manifests: %w", err)
+	roots := map[string]*os.Root{}
+	defer func() {
+		for _, root := range roots {
+			err = errors.Join(err, root.Close())
+		}
+	}()
+	if len(l.files) == 0 {
+		return makeRoot(roots, dir, folder)
 	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return fmt.Errorf("opening the directory of the manifests: %w", err)
-	}
-	defer func() { err = errors.Join(err, root.Close()) }()
 	made := map[string]bool{}
 	for _, f := range l.files {
+		to := cmp.Or(f.root, dir)
+		if roots[to] == nil {
+			if err := makeRoot(roots, to, folder); err != nil {
+				return err
+			}
+		}
+		root := roots[to]
 		var text []byte
 		for _, part := range f.parts {
 			body, err := io.ReadAll(from.section(part[0], part[1]))
@@ -171,16 +187,29 @@ func (l *layout) write(dir string, from *spool, open bool) (err error) {
 			}
 			text = append(text, body...)
 		}
-		if parent := path.Dir(f.name); !made[parent] {
+		if parent := path.Dir(f.name); !made[to+"\x00"+parent] {
 			if err := root.MkdirAll(parent, folder); err != nil {
 				return fmt.Errorf("making the directory of manifests: %w", err)
 			}
-			made[parent] = true
+			made[to+"\x00"+parent] = true
 		}
 		if err := replace(root, f.name, text, mode); err != nil {
-			return fmt.Errorf("writing %s: %w", filepath.Join(dir, filepath.FromSlash(f.name)), err)
+			return fmt.Errorf("writing %s: %w", filepath.Join(to, filepath.FromSlash(f.name)), err)
 		}
 	}
+	return nil
+}
+
+// makeRoot makes a directory and opens it.
+func makeRoot(roots map[string]*os.Root, dir string, mode fs.FileMode) error {
+	if err := os.MkdirAll(dir, mode); err != nil {
+		return fmt.Errorf("making the directory of the manifests: %w", err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return fmt.Errorf("opening the directory of the manifests: %w", err)
+	}
+	roots[dir] = root
 	return nil
 }
 

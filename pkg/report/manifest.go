@@ -19,7 +19,9 @@ type Rendered struct {
 	// Cluster is the cluster it is for, or "" in a run over one.
 	Cluster string
 	// File is the state file that it comes from, as it is shown.
-	File    string
+	File string
+	// Folder is the absolute directory of its files, in place of the one that HelmfileLayout makes.
+	Folder  string
 	Release manifest.Release
 }
 

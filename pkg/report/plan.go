@@ -2,6 +2,8 @@ package report
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/aymanbagabas/go-udiff"
@@ -14,7 +16,24 @@ import (
 // Plans shows what applying would do: per runlevel, release and object, each object as a unified diff from what is live
 // to what is wanted. What is unchanged is only counted, on the talk's side.
 func (r *Reporter) Plans(plans []diff.Plan, format string) error {
-	if format == "json" {
+	return r.PlansOf(plans, PlanOptions{Format: format, Context: udiff.DefaultContextLines})
+}
+
+// PlanOptions say what is shown of plans.
+type PlanOptions struct {
+	// Format is text or json.
+	Format string
+	// Context is how many unchanged lines are shown around changed ones.
+	Context int
+	// Kinds are the kinds of objects that are not shown.
+	Kinds []string
+	// NoHooks leaves out hooks, NoInstalls the objects of releases that are new, and Silent all but the sums.
+	NoHooks, NoInstalls, Silent bool
+}
+
+// PlansOf is Plans with a choice of what is shown. It does not change what JSON has.
+func (r *Reporter) PlansOf(plans []diff.Plan, o PlanOptions) error {
+	if o.Format == "json" {
 		if plans == nil {
 			plans = []diff.Plan{}
 		}
@@ -24,13 +43,20 @@ func (r *Reporter) Plans(plans []diff.Plan, format string) error {
 		}{FormatVersion, plans})
 	}
 	for _, plan := range plans {
-		if len(plans) > 1 && !plan.Empty() {
-			if err := r.Product("# cluster: " + plan.Cluster + "\n"); err != nil {
+		if len(plans) > 1 && !plan.Empty() && !o.Silent {
+			where := "# cluster: " + plan.Cluster
+			if plan.Cluster == "" {
+				where = "# context: " + plan.Context
+			}
+			if err := r.Product(where + "\n"); err != nil {
 				return err
 			}
 		}
 		for _, level := range plan.Levels {
-			text, err := r.planned(level)
+			if o.Silent {
+				break
+			}
+			text, err := r.planned(level, o)
 			if err != nil {
 				return err
 			}
@@ -90,7 +116,7 @@ func Summary(plan diff.Plan) string {
 }
 
 // planned writes the changes of one runlevel; one without any is left out.
-func (r *Reporter) planned(level diff.Level) (string, error) {
+func (r *Reporter) planned(level diff.Level, o PlanOptions) (string, error) {
 	var b strings.Builder
 	for _, release := range level.Releases {
 		if release.Action == diff.Same && len(release.Problems()) == 0 {
@@ -113,14 +139,24 @@ func (r *Reporter) planned(level diff.Level) (string, error) {
 		if release.Invalid != "" {
 			fmt.Fprintf(&b, "  %s\n", r.paintOut(red, "! "+release.Invalid))
 		}
+		lines, err := matching(release.Hidden)
+		if err != nil {
+			return "", err
+		}
 		for _, change := range release.Objects {
-			text, err := r.changed(change)
+			if change.Invalid == "" && (slices.Contains(o.Kinds, change.Kind) || release.Silent || o.NoInstalls && release.Action == diff.Install) {
+				continue
+			}
+			text, err := r.changed(change, o.Context, lines)
 			if err != nil {
 				return "", err
 			}
 			b.WriteString(text)
 		}
 		for _, hook := range release.Hooks {
+			if o.NoHooks || release.Silent || slices.Contains(o.Kinds, hook.Kind) {
+				continue
+			}
 			fmt.Fprintf(&b, "  %s\n", r.paintOut(cyan, "* hook "+hook.ID.String()+" at "+join(hook.Events)+sourceNote(hook.Source)))
 		}
 	}
@@ -128,7 +164,7 @@ func (r *Reporter) planned(level diff.Level) (string, error) {
 }
 
 // changed writes one change: a line, and the unified diff below it.
-func (r *Reporter) changed(c diff.Change) (string, error) {
+func (r *Reporter) changed(c diff.Change, context int, hidden []*regexp.Regexp) (string, error) {
 	if c.Action == diff.Unchanged && c.Invalid == "" {
 		return "", nil
 	}
@@ -152,11 +188,43 @@ func (r *Reporter) changed(c diff.Change) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	before, after = withoutLines(before, hidden), withoutLines(after, hidden)
 	if before == after {
 		return b.String(), nil
 	}
-	b.WriteString(r.unified(udiff.Unified("live "+c.ID.String(), "wanted "+c.ID.String(), before, after)))
+	text, err := udiff.ToUnified("live "+c.ID.String(), "wanted "+c.ID.String(), before, udiff.Lines(before, after), context)
+	if err != nil {
+		return "", fmt.Errorf("comparing %s: %w", c.ID, err)
+	}
+	b.WriteString(r.unified(text))
 	return b.String(), nil
+}
+
+// matching compiles regular expressions.
+func matching(texts []string) ([]*regexp.Regexp, error) {
+	var out []*regexp.Regexp
+	for _, text := range texts {
+		re, err := regexp.Compile(text)
+		if err != nil {
+			return nil, fmt.Errorf("reading the regular expression of lines that are not shown: %w", err)
+		}
+		out = append(out, re)
+	}
+	return out, nil
+}
+
+// withoutLines leaves out the lines that match.
+func withoutLines(text string, hidden []*regexp.Regexp) string {
+	if len(hidden) == 0 {
+		return text
+	}
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		if !slices.ContainsFunc(hidden, func(re *regexp.Regexp) bool { return re.MatchString(strings.TrimSuffix(line, "\n")) }) {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
 }
 
 // unified paints a unified diff.

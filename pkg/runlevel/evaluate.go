@@ -2,191 +2,206 @@ package runlevel
 
 import (
 	"context"
-	"fmt"
-	"io/fs"
-	"path"
 	"slices"
-	"strings"
+	"sync"
 
 	"github.com/redkubes/otomi/pkg/diag"
-	"github.com/redkubes/otomi/pkg/source"
-	"github.com/redkubes/otomi/pkg/template"
-	"github.com/redkubes/otomi/pkg/yaml"
+	"github.com/redkubes/otomi/pkg/layer"
+	"github.com/redkubes/otomi/pkg/value"
 )
 
-// maxFile bounds one state file, in bytes.
-const maxFile = 16 << 20
-
-// File is one state file.
-type File struct {
-	// Name is its base name: "50-teams.yaml.gotmpl".
-	Name string
-	// Display is its name as it is shown, and the name of its text in Evaluation.Sources.
-	Display string
-	Text    []byte
-}
-
-// level is the name of the file without its extensions.
-func (f File) level() string {
-	name := strings.TrimSuffix(f.Name, ".gotmpl")
-	return strings.TrimSuffix(name, path.Ext(name))
-}
-
-// templated says whether the file is a template: helmfile carries out those named *.gotmpl, and no other.
-func (f File) templated() bool { return strings.HasSuffix(f.Name, ".gotmpl") }
-
-// Options of Evaluate. The zero value is that of a stack.
-type Options struct {
-	// Environment is .Environment.Name; empty means "default", as in helmfile.
-	Environment string
-	// KubeContext is .Environment.KubeContext.
-	KubeContext string
-	// Namespace is .Namespace: helmfile's -n, empty where it was not given.
-	Namespace string
-	// IsDir reports whether a chart whose reference begins with this name, before the first slash, is a path. Where it is
-	// nil every chart of no repository is one.
-	IsDir func(name string) bool
-	// Allow is what the templates may have of the world.
-	Allow template.Permissions
-}
-
-// patterns are those by which helmfile finds the state files of a directory (pkg/app/desired_state_file_loader.go).
-var patterns = []string{"*.y*ml", "*.y*ml.gotmpl"}
-
-// Files reads the state files of a directory of the stack in byte order of their names: *.yaml, *.yml and these with
-// .gotmpl. Folders below it are not searched, and files whose names begin with a dot are an editor's. A directory that is
-// not there or has no such file is a diagnostic, and so are two files that give a level the same name; the error is a file
-// that can't be read.
-func Files(stack source.Tree, dir string) ([]File, diag.Diagnostics, error) {
-	entries, err := fs.ReadDir(stack.FS, dir)
-	if err != nil && !isMissing(err) {
-		return nil, nil, fmt.Errorf("reading the runlevels in %s: %w", stack.Display(dir), err)
+// Evaluate turns state files into levels, one for each file and for each that these name. The values are not changed. Only
+// files named *.gotmpl are templates: they see .Values (also as .StateValues), .Environment with Name, KubeContext and
+// Values, and .Namespace, as helmfile's do.
+//
+// Releases of a stack are awaited unless they or helmDefaults say wait: false, those of plain state files where they say
+// wait: true, for 300 seconds unless they say timeout. The levels are whole only where no diagnostic is an error. What comes
+// out does not depend on the order in which files are evaluated, nor on how many at once.
+func Evaluate(ctx context.Context, in Input) (Evaluation, diag.Diagnostics) {
+	if in.Environment == "" {
+		in.Environment = defaultEnvironment
 	}
-	var files []File
+	r := &run{
+		in: in, sources: diag.Sources{}, digests: map[uintptr]digested{}, commandLine: map[string]*layers{},
+	}
 	var ds diag.Diagnostics
-	for _, e := range entries {
-		if e.IsDir() || strings.HasPrefix(e.Name(), ".") || !stateFile(e.Name()) {
-			continue
-		}
-		name := path.Join(dir, e.Name())
-		display := stack.Display(name)
-		text, tooLarge, err := read(stack.FS, name)
-		if err != nil {
-			return nil, ds, fmt.Errorf("reading the runlevel %s: %w", display, err)
-		}
-		if tooLarge {
-			ds = append(ds, diag.Diagnostic{
-				Severity: diag.Error,
-				Code:     diag.YAMLTooLarge,
-				Detail:   fmt.Sprintf("the file has more than %d MiB. Split the runlevel into several files.", maxFile>>20),
-				Range:    diag.Range{File: display},
-			})
-			continue
-		}
-		files = append(files, File{Name: e.Name(), Display: display, Text: text})
+	for _, f := range in.Files {
+		r.commandLine[f.dir()] = nil
 	}
-	ds = append(ds, sameNames(files)...)
-	if len(files) == 0 && len(ds) == 0 {
-		ds = append(ds, diag.Diagnostic{
-			Severity: diag.Error,
-			Code:     diag.RunlevelNone,
-			Detail: fmt.Sprintf("%s has no runlevels. Put state files there whose names end in .yaml or .yaml.gotmpl, "+
-				"like 50-teams.yaml.gotmpl, or name the right stack.", stack.Display(dir)),
-			Range: diag.Range{File: stack.Display(dir)},
-		})
+	for _, dir := range sorted(r.commandLine) {
+		override, more := r.override(ctx, dir)
+		ds = append(ds, more...)
+		r.commandLine[dir] = override
 	}
-	return files, ds, nil
+	if ds.HasErrors() {
+		return Evaluation{Sources: r.sources}, ds.Sorted()
+	}
+	found, more := r.files(ctx, in.Files, func(f File) visit {
+		return visit{selectors: in.Selectors, override: r.commandLine[f.dir()]}
+	})
+	ds = append(ds, more...)
+	ev := Evaluation{Sources: r.sources}
+	if r.visited.Load() > maxStates {
+		return ev, diag.Diagnostics{problem(diag.TemplateBudget, diag.Range{File: in.Files[0].Display},
+			"more than %d state files are named, one that is named twice counted twice. Name each once.", maxStates)}
+	}
+	o := scope{stack: in.Stack, include: in.IncludeNeeds, use: in.UseNeeds && len(in.Selectors) > 0, enforce: in.EnforceNeeds}
+	if in.Stack {
+		ds = append(ds, r.stack(ctx, o, found)...)
+	} else {
+		ds = append(ds, r.plain(ctx, o, found)...)
+	}
+	places := &placer{sources: r.sources}
+	for _, e := range found {
+		for i := range e.level.items {
+			rel := &e.level.items[i].release
+			rel.Range, _ = places.place(rel.Range)
+			rel.ChartRange, _ = places.place(rel.ChartRange)
+			e.state.Releases = append(e.state.Releases, *rel)
+		}
+		e.built()
+		ev.States = append(ev.States, e.state)
+		ev.Levels = append(ev.Levels, e.level.ordered())
+	}
+	return ev, places.placed(ds)
 }
 
-// sameNames reports files that differ in their extensions alone: commands and records name a runlevel without them.
-func sameNames(files []File) diag.Diagnostics {
+// override are the values that beat those of a state file: compiled values, and those of the command line.
+func (r *run) override(ctx context.Context, dir string) (*layers, diag.Diagnostics) {
+	in := r.in
+	if in.Values == nil && len(in.ValuesFiles)+len(in.Set)+len(in.SetString) == 0 {
+		return nil, nil
+	}
+	out := &layers{name: in.Environment, values: in.Values}
 	var ds diag.Diagnostics
-	first := map[string]File{}
-	for _, f := range files {
-		other, ok := first[f.level()]
-		if !ok {
-			first[f.level()] = f
+	for _, name := range in.ValuesFiles {
+		files, more := r.resolve(r.commandLinePath(name, dir), ".", "file of --state-values-file", nil, diag.Range{})
+		ds = append(ds, more...)
+		for _, file := range files {
+			m, more := r.valuesFile(ctx, file, nil)
+			ds = append(ds, more...)
+			out.values = over(out.values, m)
+		}
+	}
+	for _, given := range []struct {
+		flag  string
+		texts []string
+	}{{layer.Set, in.Set}, {layer.SetString, in.SetString}} {
+		if len(given.texts) == 0 {
 			continue
 		}
-		ds = append(ds, diag.Diagnostic{
-			Severity: diag.Error,
-			Code:     diag.RunlevelSameName,
-			Detail: fmt.Sprintf("%s and %s are both the runlevel %s. Remove one, or give it a name of its own.",
-				other.Name, f.Name, f.level()),
-			Range: diag.Range{File: f.Display},
-			Notes: []diag.Note{{Message: "the other one", Range: diag.Range{File: other.Display}}},
-		})
+		l, more := layer.Assignments(given.flag, given.texts)
+		ds = append(ds, more...)
+		out.assigned = assigned(out.assigned, l.Root.PlainMap())
+	}
+	return out, ds
+}
+
+// stack puts the releases of a stack in order: all files are one world.
+func (r *run) stack(ctx context.Context, o scope, found []*evaluated) diag.Diagnostics {
+	whole := true
+	levels := make([]level, len(found))
+	for i, e := range found {
+		whole = whole && e.whole
+		for j := range e.level.items {
+			it := &e.level.items[j]
+			it.active = it.enabled
+		}
+		levels[i] = e.level
+	}
+	ds := o.duplicates(levels)
+	if !r.in.WithoutOrder {
+		ds = append(ds, o.resolve(levels, whole)...)
+	}
+	for i, e := range found {
+		e.level = levels[i]
+		ds = append(ds, r.values(ctx, e)...)
 	}
 	return ds
 }
 
-func stateFile(name string) bool {
-	for _, p := range patterns {
-		if ok, _ := path.Match(p, name); ok {
-			return true
+// plain chooses and orders the releases of state files, each of which is a world of its own.
+func (r *run) plain(ctx context.Context, o scope, found []*evaluated) diag.Diagnostics {
+	results := make([]diag.Diagnostics, len(found))
+	var group sync.WaitGroup
+	work := func(i int) {
+		e := found[i]
+		for j := range e.level.items {
+			it := &e.level.items[j]
+			it.release.Selected = e.selector.Matches(it.release.Labels)
+			it.active = it.enabled && it.release.Selected
 		}
+		e.level.items = alternatives(o, e.level.items)
+		one := []level{e.level}
+		ds := o.duplicates(one)
+		if !r.in.WithoutOrder {
+			ds = append(ds, o.resolve(one, e.whole)...)
+		}
+		e.level = one[0]
+		ds = append(ds, r.values(ctx, e)...)
+		for _, note := range e.chain {
+			ds = chained(ds, note.Message, note.Range)
+		}
+		results[i] = ds
 	}
-	return false
+	for i := range found {
+		if r.in.Allow.Exec {
+			work(i)
+			continue
+		}
+		group.Go(func() { work(i) })
+	}
+	group.Wait()
+	return slices.Concat(results...)
 }
 
-// Evaluate turns state files into levels, one per file in the order of files. The values are those of the cluster; they
-// are not changed. Only files named *.gotmpl are templates: they see .Values (also as .StateValues), .Environment with
-// Name, KubeContext and Values, and .Namespace, as helmfile's do.
-//
-// Releases of a stack are awaited unless they or helmDefaults say wait: false, for 300 seconds unless they say timeout.
-// The levels are whole only where no diagnostic is an error.
-func Evaluate(ctx context.Context, files []File, values map[string]any, o Options) (Evaluation, diag.Diagnostics) {
-	if o.Environment == "" {
-		o.Environment = "default"
+// built puts the releases into the document of the file: all, or with selectors those that are of the run.
+func (e *evaluated) built() {
+	if e.state.Document.Get("releases") == nil {
+		return
 	}
-	data := map[string]any{
-		"Values":      values,
-		"StateValues": values,
-		"Environment": map[string]any{"Name": o.Environment, "KubeContext": o.KubeContext, "Values": values},
-		"Namespace":   o.Namespace,
+	list := &value.Node{Kind: value.List}
+	for _, it := range e.level.items {
+		if e.selector.IsZero() || it.release.Selected && it.enabled {
+			list.Items = append(list.Items, it.document)
+		}
 	}
-	ev := Evaluation{Sources: diag.Sources{}}
+	e.state.Document = with(e.state.Document, "releases", list)
+}
+
+// alternatives drops, of releases with one identity of which one is active, the others (helmfile's getSelectedReleases).
+func alternatives(o scope, items []item) []item {
+	active := map[string]bool{}
+	for _, it := range items {
+		if it.active {
+			active[o.key(it)] = true
+		}
+	}
+	return slices.DeleteFunc(items, func(it item) bool { return !it.active && it.enabled && active[o.key(it)] })
+}
+
+// values reads the values of the releases of a file that are installed, of a stack those of all, and reports charts that come from nowhere.
+func (r *run) values(ctx context.Context, e *evaluated) diag.Diagnostics {
 	var ds diag.Diagnostics
-	var levels []level
-	whole := true
-	for _, f := range files {
-		l, more, ok := evaluate(ctx, f, data, values, o, &ev)
-		ds = append(ds, more...)
-		whole = whole && ok
-		levels = append(levels, l)
-	}
-	ds = append(ds, duplicates(levels)...)
-	ds = append(ds, resolve(levels, whole)...)
-	for _, l := range levels {
-		ev.Levels = append(ev.Levels, l.ordered())
-	}
-	return ev, ds
-}
-
-// evaluate reads one file. It returns ok false where the file could not be read as a whole, so that what it defines is
-// not known.
-func evaluate(ctx context.Context, f File, data, values map[string]any, o Options, ev *Evaluation) (level, diag.Diagnostics, bool) {
-	l := level{name: f.level(), file: f.Display}
-	ev.Sources[f.Display] = f.Text
-	text, shown := f.Text, f.Display
-	if f.templated() {
-		rendered, ds := template.Execute(ctx, text, data, template.Options{File: f.Display, Allow: o.Allow})
-		if ds.HasErrors() {
-			return l, ds, false
-		}
-		text, shown = []byte(rendered), f.Display+" (rendered)"
-		ev.Sources[shown] = text
-	}
-	root, ds := yaml.ReadState(text, yaml.ReadOptions{File: shown})
-	if ds.HasErrors() {
-		return l, ds, false
-	}
-	r := reader{file: shown, content: text, level: l.name, values: values, o: o, diags: ds}
-	l.items = r.state(root)
-	for _, repo := range r.entries {
-		if !slices.ContainsFunc(ev.Repositories, func(known Repository) bool { return known.Name == repo.Name }) {
-			ev.Repositories = append(ev.Repositories, *repo)
+	if r.in.Stack || r.in.CheckCharts {
+		for _, it := range e.level.items {
+			if it.active {
+				ds = append(ds, r.origin(e.state, it)...)
+			}
 		}
 	}
-	return l, r.diags, !r.diags.HasErrors()
+	if r.in.WithoutValues {
+		return ds
+	}
+	for j := range e.level.items {
+		it := &e.level.items[j]
+		switch {
+		case it.active && it.release.Installed:
+			ds = append(ds, r.releaseValues(ctx, e.state, it)...)
+		case r.in.Stack:
+			// Who asks what a chart is given asks for those too that are not installed now; what is wrong with them can wait.
+			_ = r.releaseValues(ctx, e.state, it)
+		}
+	}
+	return ds
 }

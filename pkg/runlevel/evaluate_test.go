@@ -32,7 +32,7 @@ func TestEvaluate(t *testing.T) {
 			t.Parallel()
 			archive, err := txtar.ParseFile(name)
 			require.NoError(t, err)
-			files := fstest.MapFS{}
+			files := fstest.MapFS{"charts/web/Chart.yaml": &fstest.MapFile{}}
 			values := map[string]any{}
 			want := -1
 			for i, f := range archive.Files {
@@ -49,7 +49,9 @@ func TestEvaluate(t *testing.T) {
 			}
 			state, ds, err := runlevel.Files(source.Tree{FS: files}, "runlevels")
 			require.NoError(t, err)
-			ev, more := runlevel.Evaluate(t.Context(), state, values, runlevel.Options{KubeContext: "here", IsDir: func(name string) bool { return name == "charts" }})
+			ev, more := runlevel.Evaluate(t.Context(), runlevel.Input{
+				Files: state, FS: source.Inside(files), Stack: true, Values: values, KubeContext: "here",
+			})
 			got := describe(ev, append(ds, more...).Sorted())
 			for _, d := range more {
 				require.Contains(t, ev.Sources, d.Range.File)
@@ -133,9 +135,9 @@ func TestFiles(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, ds)
 	require.Equal(t, []runlevel.File{
-		{Name: "10-a.yaml", Display: "builtin:runlevels/10-a.yaml", Text: []byte("10-a.yaml")},
-		{Name: "20-b.yaml.gotmpl", Display: "builtin:runlevels/20-b.yaml.gotmpl", Text: []byte("20-b.yaml.gotmpl")},
-		{Name: "9-c.yml", Display: "builtin:runlevels/9-c.yml", Text: []byte("9-c.yml")},
+		{Name: "10-a.yaml", Display: "builtin:runlevels/10-a.yaml", Path: "runlevels/10-a.yaml", Text: []byte("10-a.yaml")},
+		{Name: "20-b.yaml.gotmpl", Display: "builtin:runlevels/20-b.yaml.gotmpl", Path: "runlevels/20-b.yaml.gotmpl", Text: []byte("20-b.yaml.gotmpl")},
+		{Name: "9-c.yml", Display: "builtin:runlevels/9-c.yml", Path: "runlevels/9-c.yml", Text: []byte("9-c.yml")},
 	}, files)
 
 	for _, fsys := range []fstest.MapFS{{}, {"runlevels/notes.md": &fstest.MapFile{}}} {
@@ -186,7 +188,7 @@ func TestEvaluateChangesNoValue(t *testing.T) {
 		{Name: "1.yaml.gotmpl", Display: "1", Text: []byte(`{{ $_ := set .Values.a "c" 1 }}`)},
 		{Name: "2.yaml.gotmpl", Display: "2", Text: []byte(`{{ if hasKey .Values.a "c" }}{{ fail "seen" }}{{ end }}`)},
 	}
-	_, ds := runlevel.Evaluate(t.Context(), files, values, runlevel.Options{})
+	_, ds := runlevel.Evaluate(t.Context(), runlevel.Input{Files: files, Stack: true, Values: values})
 	require.Empty(t, ds)
 	require.Equal(t, map[string]any{"a": map[string]any{"b": int64(1)}}, values)
 }
@@ -195,7 +197,9 @@ func TestEnvironment(t *testing.T) {
 	t.Parallel()
 	files := []runlevel.File{{Name: "1.yaml.gotmpl", Display: "1", Text: []byte(
 		`releases: [{name: x, chart: y, labels: {l: "{{ .Environment.Name }}-{{ .Environment.KubeContext }}-{{ .Namespace }}-{{ .Environment.Values.a }}"}}]`)}}
-	ev, ds := runlevel.Evaluate(t.Context(), files, map[string]any{"a": "b"}, runlevel.Options{KubeContext: "c", Namespace: "n"})
+	ev, ds := runlevel.Evaluate(t.Context(), runlevel.Input{
+		Files: files, Stack: true, Values: map[string]any{"a": "b"}, KubeContext: "c", Namespace: "n",
+	})
 	require.Empty(t, ds)
 	require.Equal(t, "default-c-n-b", ev.Levels[0].Releases[0].Labels["l"])
 	require.Equal(t, "c", ev.Levels[0].Releases[0].KubeContext)

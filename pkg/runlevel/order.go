@@ -16,17 +16,35 @@ type level struct {
 	groups     []int
 }
 
-// duplicates reports enabled releases that have the same namespace and name, in one file or in several. Two of which at
+// scope says what releases are told apart by, and where a need is looked for.
+type scope struct {
+	// stack says that all levels are of one cluster; else each level is a world of its own, whose releases may be of several.
+	stack bool
+	// include adds what selected releases need, and use demands that it is selected.
+	include, use bool
+	// enforce refuses what needs a release that is not installed.
+	enforce bool
+}
+
+// key is what tells a release from others.
+func (o scope) key(it item) string {
+	if o.stack {
+		return it.release.Key()
+	}
+	return it.release.id
+}
+
+// duplicates reports releases of a run that have the same namespace and name, in one file or in several. Two of which at
 // most one is enabled are alternatives.
-func duplicates(levels []level) diag.Diagnostics {
+func (o scope) duplicates(levels []level) diag.Diagnostics {
 	var ds diag.Diagnostics
 	first := map[string]diag.Range{}
 	for _, l := range levels {
 		for _, it := range l.items {
-			if !it.enabled {
+			if !it.active {
 				continue
 			}
-			key := it.release.Key()
+			key := o.key(it)
 			at, ok := first[key]
 			if !ok {
 				first[key] = it.release.Range
@@ -53,13 +71,13 @@ type target struct {
 // resolve turns needs into keys and puts the items of each level into groups. Needs of a release of an earlier level hold
 // anyway; those of a later one can't. Where the files are not whole, a release that is not found may be in what could not
 // be read, and is not reported.
-func resolve(levels []level, whole bool) diag.Diagnostics {
+func (o scope) resolve(levels []level, whole bool) diag.Diagnostics {
 	index := map[string]target{}
 	var keys []string
 	for i, l := range levels {
 		for j, it := range l.items {
-			key := it.release.Key()
-			if t, ok := index[key]; ok && (levels[t.level].items[t.item].enabled || !it.enabled) {
+			key := o.key(it)
+			if t, ok := index[key]; ok && (levels[t.level].items[t.item].active || !it.active) {
 				continue
 			}
 			index[key] = target{i, j}
@@ -67,66 +85,136 @@ func resolve(levels []level, whole bool) diag.Diagnostics {
 		}
 	}
 	var ds diag.Diagnostics
+	edges := make([][][]int, len(levels))
 	for i := range levels {
-		edges := make([][]int, len(levels[i].items))
+		edges[i] = make([][]int, len(levels[i].items))
 		for j := range levels[i].items {
 			it := &levels[i].items[j]
 			for _, n := range it.needs {
-				key, err := needed(n.text, it.release)
+				key, err := o.needed(n.text, *it)
 				if err != nil {
 					ds = append(ds, refusal(diag.RunlevelInvalid, n, "release %s: %v", it.release.Name, err))
 					continue
 				}
+				if !slices.Contains(it.release.WrittenNeeds, key) {
+					it.release.WrittenNeeds = append(it.release.WrittenNeeds, key)
+				}
 				t, ok := index[key]
 				switch {
-				case !ok && whole:
-					ds = append(ds, unknown(n, key, it.release, keys))
+				case !ok && whole && (o.stack || it.active):
+					ds = append(ds, o.unknown(n, key, it.release, keys))
 				case !ok:
 				case t.level > i:
 					d := refusal(diag.RunlevelNeedLater, n, "release %s needs %s, which the later runlevel %s installs. "+
 						"Move one of them, so that what is needed comes first.", it.release.Name, key, levels[t.level].name)
 					d.Notes = []diag.Note{{Message: "defined here", Range: levels[t.level].items[t.item].release.Range}}
 					ds = append(ds, d)
-				default:
-					other := levels[t.level].items[t.item]
-					if it.enabled && other.enabled && it.release.Installed && !other.release.Installed {
-						d := refusal(diag.RunlevelNeedAbsent, n, "release %s needs %s, which is not installed (installed: false). "+
-							"Install it, or drop the need.", it.release.Name, key)
-						d.Severity = diag.Warning
-						d.Notes = []diag.Note{{Message: "defined here", Range: other.release.Range}}
-						ds = append(ds, d)
-					}
-					if t.level == i {
-						edges[j] = append(edges[j], t.item)
-						if other.enabled && !slices.Contains(it.release.Needs, key) {
-							it.release.Needs = append(it.release.Needs, key)
-						}
-					}
+				case t.level == i:
+					edges[i][j] = append(edges[i][j], t.item)
 				}
 			}
 		}
-		groups, cycles := group(edges)
+	}
+	if o.include {
+		for i := range levels {
+			levels[i].include(edges[i])
+		}
+	}
+	for i := range levels {
+		ds = append(ds, o.absent(levels, i, index)...)
+		groups, cycles := group(edges[i])
 		levels[i].groups = groups
 		for _, c := range cycles {
-			ds = append(ds, cycle(levels[i], c))
+			if o.stack || slices.ContainsFunc(c, func(j int) bool { return levels[i].items[j].active }) {
+				ds = append(ds, cycle(levels[i], c))
+			}
+		}
+	}
+	return ds
+}
+
+// include makes what active items need active too, as far as it goes.
+func (l level) include(edges [][]int) {
+	var visit func(int)
+	visit = func(j int) {
+		for _, need := range edges[j] {
+			if !l.items[need].active {
+				l.items[need].active = true
+				visit(need)
+			}
+		}
+	}
+	for j := range l.items {
+		if l.items[j].active {
+			visit(j)
+		}
+	}
+}
+
+// absent gives the items of a level their needs, and reports those that are not installed or left out.
+func (o scope) absent(levels []level, i int, index map[string]target) diag.Diagnostics {
+	var ds diag.Diagnostics
+	for j := range levels[i].items {
+		it := &levels[i].items[j]
+		for _, n := range it.needs {
+			key, err := o.needed(n.text, *it)
+			t, ok := index[key]
+			if err != nil || !ok || t.level > i {
+				continue
+			}
+			other := levels[t.level].items[t.item]
+			if it.active && other.enabled && it.release.Installed && !other.release.Installed {
+				d := refusal(diag.RunlevelNeedAbsent, n, "release %s needs %s, which is not installed (installed: false). "+
+					"Install it, or drop the need.", it.release.Name, key)
+				if !o.enforce {
+					d.Severity = diag.Warning
+				}
+				d.Notes = []diag.Note{{Message: "defined here", Range: other.release.Range}}
+				ds = append(ds, d)
+			}
+			if it.active && !other.active && o.use {
+				ds = append(ds, refusal(diag.RunlevelInvalid, n, "release %s needs %s, which the selectors leave out. Select it too, or say "+
+					"--include-needs or --skip-needs.", it.release.Name, key))
+			}
+			if needed := other.release.Key(); t.level == i && other.active && !slices.Contains(it.release.Needs, needed) {
+				it.release.Needs = append(it.release.Needs, needed)
+			}
 		}
 	}
 	return ds
 }
 
 // needed reads a need as helmfile does: [[CONTEXT/]NAMESPACE/]NAME, with the needing release's own for what is left out.
-func needed(text string, by Release) (key string, err error) {
+func (o scope) needed(text string, by item) (key string, err error) {
 	parts := strings.Split(text, "/")
+	last := len(parts) - 1
+	if !o.stack {
+		namespace, kubeContext := by.release.WrittenNamespace, ""
+		if by.raw != nil {
+			kubeContext = by.raw.kubeContext
+		}
+		if last > 0 {
+			namespace = parts[last-1]
+		}
+		if last > 1 {
+			// A name has no slash, and a context may have.
+			kubeContext = strings.Join(parts[:last-1], "/")
+		}
+		if parts[last] == "" {
+			return "", fmt.Errorf("the need %q names no release. Write NAME or NAMESPACE/NAME.", text)
+		}
+		return identity(kubeContext, namespace, parts[last]), nil
+	}
 	if slices.Contains(parts, "") || len(parts) > 3 {
 		return "", fmt.Errorf("the need %q is not of the form NAME or NAMESPACE/NAME. Write it so.", text)
 	}
 	switch len(parts) {
 	case 1:
-		return manifest.Key(by.Namespace, parts[0]), nil
+		return manifest.Key(by.release.Namespace, parts[0]), nil
 	case 2:
 		return text, nil
 	}
-	if parts[0] != by.KubeContext {
+	if parts[0] != by.release.KubeContext {
 		return "", fmt.Errorf("the need %q names another Kubernetes context, and a run has one cluster. Write NAMESPACE/NAME.", text)
 	}
 	return manifest.Key(parts[1], parts[2]), nil
@@ -136,7 +224,7 @@ func refusal(code diag.Code, n need, format string, args ...any) diag.Diagnostic
 	return diag.Diagnostic{Severity: diag.Error, Code: code, Detail: fmt.Sprintf(format, args...), Range: n.at}
 }
 
-func unknown(n need, key string, by Release, keys []string) diag.Diagnostic {
+func (o scope) unknown(n need, key string, by Release, keys []string) diag.Diagnostic {
 	hint := "Define it, or drop the need."
 	if near := diag.Nearest(key, keys); near != "" {
 		hint = fmt.Sprintf("Did you mean %q?", near)
@@ -147,6 +235,9 @@ func unknown(n need, key string, by Release, keys []string) diag.Diagnostic {
 			hint = fmt.Sprintf("Did you mean %q?", k)
 			break
 		}
+	}
+	if !o.stack {
+		return refusal(diag.RunlevelNeedUnknown, n, "release %s needs %s, and the file defines no such release. %s", by.Name, key, hint)
 	}
 	return refusal(diag.RunlevelNeedUnknown, n, "release %s needs %s, and no runlevel defines it. %s", by.Name, key, hint)
 }
@@ -210,17 +301,22 @@ func group(edges [][]int) (groups []int, cycles [][]int) {
 // to others stays.
 func (l level) ordered() Level {
 	out := Level{Name: l.name, File: l.file}
+	if l.groups == nil {
+		l.groups = make([]int, len(l.items)) // the order was not asked for
+	}
 	var used []int
 	for j, it := range l.items {
-		if it.enabled {
+		if it.active {
 			used = append(used, l.groups[j])
 		}
 	}
 	slices.Sort(used)
 	used = slices.Compact(used)
 	for j, it := range l.items {
-		if !it.enabled {
-			out.Disabled = append(out.Disabled, it.release)
+		if !it.active {
+			if !it.enabled && it.release.Selected {
+				out.Disabled = append(out.Disabled, it.release)
+			}
 			continue
 		}
 		it.release.Group = slices.Index(used, l.groups[j])

@@ -2,12 +2,13 @@ package runlevel
 
 import (
 	"fmt"
-	"maps"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/redkubes/otomi/pkg/diag"
+	"github.com/redkubes/otomi/pkg/template"
 	"github.com/redkubes/otomi/pkg/value"
 )
 
@@ -37,12 +38,14 @@ var repositoryName = regexp.MustCompile(`^[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9]
 // tell which a chart is from.
 func (r *reader) repositories(n *value.Node) map[string]*Repository {
 	out := map[string]*Repository{}
-	for i, entry := range r.list(n, "repositories") {
-		what := fmt.Sprintf("repositories[%d]", i)
-		if !r.isMap(entry, what) {
-			continue
+	if n == nil {
+		return out
+	}
+	for i, entry := range n.Items {
+		if entry.Kind != value.Map {
+			continue // reported
 		}
-		repo, ok := r.repository(entry, what)
+		repo, ok := r.readRepository(entry, fmt.Sprintf("repositories[%d]", i))
 		if !ok {
 			continue
 		}
@@ -55,16 +58,15 @@ func (r *reader) repositories(n *value.Node) map[string]*Repository {
 			continue
 		}
 		out[repo.Name] = &repo
-		r.entries = append(r.entries, &repo)
+		r.state.Repositories = append(r.state.Repositories, &repo)
 	}
 	return out
 }
 
-// repository reads one entry. Nothing it says repeats a value that may hold a credential.
-func (r *reader) repository(n *value.Node, what string) (Repository, bool) {
-	r.keys(n, repositoryKeys, "a repository")
-	name, ok := r.text(n.Get("name"), what+".name")
-	if !ok {
+// readRepository reads one entry. Nothing it says repeats a value that may hold a credential.
+func (r *reader) readRepository(n *value.Node, what string) (Repository, bool) {
+	name := r.word(n.Get("name"))
+	if name == "" {
 		r.missing(n, what, repositoryKeys, "name", "bitnami")
 		return Repository{}, false
 	}
@@ -76,11 +78,11 @@ func (r *reader) repository(n *value.Node, what string) (Repository, bool) {
 	what = "repository " + name
 	repo := Repository{
 		Name:            name,
-		OCI:             r.boolean(n.Get("oci"), what+": oci", false),
-		PassCredentials: r.boolean(n.Get("passCredentials"), what+": passCredentials", false),
-		SkipTLSVerify:   r.boolean(n.Get("skipTLSVerify"), what+": skipTLSVerify", false),
-		PlainHTTP:       r.boolean(n.Get("plainHttp"), what+": plainHttp", false),
-		Verify:          r.boolean(n.Get("verify"), what+": verify", false),
+		OCI:             set(n, "oci"),
+		PassCredentials: set(n, "passCredentials"),
+		SkipTLSVerify:   set(n, "skipTLSVerify"),
+		PlainHTTP:       set(n, "plainHttp"),
+		Verify:          set(n, "verify"),
 		Range:           start(n),
 	}
 	for _, field := range []struct {
@@ -90,10 +92,10 @@ func (r *reader) repository(n *value.Node, what string) (Repository, bool) {
 		{"url", &repo.URL}, {"caFile", &repo.CAFile}, {"certFile", &repo.CertFile}, {"keyFile", &repo.KeyFile},
 		{"keyring", &repo.Keyring},
 	} {
-		*field.to, _ = r.text(n.Get(field.key), what+": "+field.key)
+		*field.to = r.word(n.Get(field.key))
 	}
-	repo.Username = r.credential(n.Get("username"), what+": username")
-	repo.Password = r.credential(n.Get("password"), what+": password")
+	repo.Username = r.credential(n.Get("username"), what+": username", name)
+	repo.Password = r.credential(n.Get("password"), what+": password", name)
 	if repo.URL == "" {
 		r.missing(n, what, repositoryKeys, "url", "https://HOST/PATH")
 		return repo, true
@@ -121,54 +123,94 @@ func (r *reader) repository(n *value.Node, what string) (Repository, bool) {
 	return repo, true
 }
 
-// credential reads a text of which no message shows anything.
-func (r *reader) credential(n *value.Node, what string) string {
-	if n != nil && strings.Contains(n.Text(), "{{") {
+// set reports whether a key is there and true.
+func set(n *value.Node, key string) bool {
+	if n.Get(key) == nil {
+		return false
+	}
+	b, _ := truth(n.Get(key))
+	return b
+}
+
+// credential reads a credential, else helmfile's variable for it (pkg/state, gatherUsernamePassword): NAME_USERNAME, where it
+// may be read. No message shows anything of it.
+func (r *reader) credential(n *value.Node, what, name string) string {
+	text := r.word(n)
+	if strings.Contains(text, "{{") {
 		r.report(diag.RunlevelUnsupported, n.Origin.Range, "%s holds a template, and this file is none. Name the file *.gotmpl, so that it "+
 			"is a template as a whole.", what)
 		return ""
 	}
-	text, _ := r.text(n, what)
+	if text != "" {
+		return text
+	}
+	_, suffix, _ := strings.Cut(what, ": ")
+	variable := strings.ToUpper(strings.ReplaceAll(name, "-", "_") + "_" + suffix)
+	text, _, err := r.in.Allow.Lookup("a repository", variable)
+	if err != nil {
+		return "" // asked for by nobody
+	}
 	return text
 }
 
-// source finds the repository that the release's chart is from. A chart REPOSITORY/NAME of none is reported, unless it is a
-// path (helmfile 1.7, pkg/state, GetRepositoryAndNameFromChartName, which takes the text before the first slash) or the
-// release is not enabled.
-func (r *reader) source(chart string, at diag.Range, what string, enabled bool) *Repository {
-	first, rest, _ := strings.Cut(chart, "/")
-	if rest == "" || strings.Contains(chart, "://") || strings.Contains(chart, "{{") {
-		return nil
+// repository finds the repository that a chart is from: the text before the first slash names it (helmfile 1.7, pkg/state,
+// GetRepositoryAndNameFromChartName). A chart of none is a path.
+func (r *reader) repository(chart string) (*Repository, bool) {
+	first, _, ok := strings.Cut(chart, "/")
+	if !ok || strings.Contains(chart, "://") {
+		return nil, false
 	}
-	if repo := r.repos[first]; repo != nil {
-		return repo
-	}
-	if !enabled || first == "" || first == "." || first == ".." || r.o.IsDir == nil || r.o.IsDir(first) {
-		return nil
-	}
-	hint := fmt.Sprintf("Add it: repositories: [{name: %s, url: https://HOST/PATH}]", first)
-	if near := diag.Nearest(first, slices.Collect(maps.Keys(r.repos))); near != "" {
-		hint = fmt.Sprintf("Did you mean %q?", near+strings.TrimPrefix(chart, first))
-	} else if len(r.repos) > 0 {
-		hint = "There are: " + strings.Join(slices.Sorted(maps.Keys(r.repos)), ", ") + ". " + hint
-	}
-	r.report(diag.RunlevelRepoUnknown, at, "%s: the chart %q is of the repository %s, and this file has no such repository. %s",
-		what, chart, first, hint)
-	return nil
+	repo, ok := r.repos[first]
+	return repo, ok
 }
 
-// way reports what a release says of the way to its chart where there is none: only a repository and a registry are asked
-// for a chart in a way that a release can change.
-func (r *reader) way(n *value.Node, rel Release, what string) {
+// origin reports a chart REPOSITORY/NAME of no repository which is no path, and what a release says of the way to its chart
+// where there is none: only a repository and a registry are asked in a way that a release can change.
+func (r *run) origin(state *State, it item) diag.Diagnostics {
+	rel := it.release
 	if rel.Repository != nil || strings.HasPrefix(rel.Chart, "oci://") {
-		return
+		return nil
+	}
+	var ds diag.Diagnostics
+	first, rest, _ := strings.Cut(rel.Chart, "/")
+	if rest != "" && first != "" && first != "." && first != ".." && !strings.Contains(rel.Chart, "://") && !r.isDir(state.Dir, first) {
+		var names []string
+		for _, repo := range state.Repositories {
+			names = append(names, repo.Name)
+		}
+		slices.Sort(names)
+		hint := fmt.Sprintf("Add it: repositories: [{name: %s, url: https://HOST/PATH}]", first)
+		if near := diag.Nearest(first, names); near != "" {
+			hint = fmt.Sprintf("Did you mean %q?", near+strings.TrimPrefix(rel.Chart, first))
+		} else if len(names) > 0 {
+			hint = "There are: " + strings.Join(names, ", ") + ". " + hint
+		}
+		ds = append(ds, problem(diag.RunlevelRepoUnknown, rel.ChartRange, "release %s: the chart %q is of the repository %s, and this file has no such repository. %s",
+			rel.Name, rel.Chart, first, hint))
 	}
 	for _, key := range []string{"verify", "keyring", "plainHttp", "insecureSkipTLSVerify"} {
-		v := n.Get(key)
-		if isNull(v) || v.Scalar == false {
-			continue
+		v := it.raw.node.Get(key)
+		if off, isBool := scalar(v).(bool); isNull(v) || isBool && !off || !r.in.Stack && key != "verify" {
+			continue // what is no stack says it for nothing, as in Helm, but for what Helm refuses
 		}
-		r.report(diag.RunlevelUnsupported, v.Origin.Range, "%s: %s is for a chart of a repository, and %q is none. "+
-			"Add its repository to repositories and write REPOSITORY/NAME, or leave %s out.", what, key, rel.Chart, key)
+		ds = append(ds, problem(diag.RunlevelUnsupported, v.Origin.Range, "release %s: %s is for a chart of a repository, and %q is none. "+
+			"Add its repository to repositories and write REPOSITORY/NAME, or leave %s out.", rel.Name, key, rel.Chart, key))
 	}
+	return ds
+}
+
+// isDir reports whether a chart whose reference begins with this name, before the first slash, is a path: as seen from the
+// state file, in a stack from its root too. Where no file can be read every one is.
+func (r *run) isDir(dir, name string) bool {
+	if r.in.FS == nil {
+		return true
+	}
+	names := []string{template.Join(dir, name)}
+	if r.in.Stack {
+		names = append(names, path.Clean(name))
+	}
+	return slices.ContainsFunc(names, func(name string) bool {
+		info, err := r.in.FS.Stat(name)
+		return err == nil && info.IsDir()
+	})
 }

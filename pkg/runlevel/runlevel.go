@@ -1,7 +1,8 @@
 // Package runlevel turns state files and values into ordered levels of releases.
 //
-// It knows the keys of a state file, the names of releases and the order in which they are applied. It loads no chart,
-// renders no manifest and talks to no cluster.
+// A state file is helmfile's (helmfile 1.7): it may be a template, have parts, bases, environments, release templates and
+// state files of its own. The package knows its keys, the names of releases and the order in which they are applied. It
+// loads no chart, renders no manifest and talks to no cluster; files, programs and decryption are handed to it.
 package runlevel
 
 import (
@@ -9,17 +10,50 @@ import (
 
 	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/manifest"
+	"github.com/redkubes/otomi/pkg/value"
 )
 
 // Evaluation is what the state files say.
 type Evaluation struct {
-	// Levels are the runlevels in the order they are applied, one per file, also where a file has no releases.
+	// States are the state files in the order they are processed: the files that one names come before it.
+	States []*State
+	// Levels are the runlevels in the order they are applied, one for each of States, also where a file has no releases.
 	Levels []Level
-	// Repositories are those of all files, in their order; of several with one name the first.
-	Repositories []Repository
 	// Sources are the texts that diagnostics refer to: the files, and of the templated ones the rendered text under
 	// the name "FILE (rendered)".
 	Sources diag.Sources
+}
+
+// State is one state file, evaluated.
+type State struct {
+	// File is the file's name as it is shown, Path the name by which it was read and Dir the directory that its relative
+	// paths are seen from.
+	File, Path, Dir string
+	// Skipped says that the file does not define the environment of the run, so that it counts as if it were not there.
+	Skipped bool
+	// Narrowed says that selectors, of the run or of the file that names this one, choose among its releases.
+	Narrowed bool
+	// Environment is the environment of the run as the file defines it.
+	Environment Environment
+	// Values are the state values, all layers merged: what templates see as .Values.
+	Values map[string]any
+	// Document is the file as one tree: parts and bases merged, releases with their templates carried out.
+	Document *value.Node
+	// Releases are all releases in the order of their definition.
+	Releases []Release
+	// Hooks are those of the file itself; only those for prepare and cleanup are ever run.
+	Hooks        []Hook
+	Repositories []*Repository
+	APIVersions  []string
+	KubeVersion  string
+}
+
+// Environment is what a state file defines for the environment of a run.
+type Environment struct {
+	Name        string
+	KubeContext string
+	// Values are those of the environment with those of the command line, without the file's own defaults.
+	Values map[string]any
 }
 
 // Level is one runlevel: a stage of releases. It begins when the one before it is ready.
@@ -38,10 +72,14 @@ type Level struct {
 
 // Release is one chart installed once under a name in a namespace.
 type Release struct {
-	Name      string
-	Namespace string
-	// Chart is the reference as it is written; package chart resolves it.
+	Name string
+	// Namespace is the namespace the release is installed in, and WrittenNamespace what the state file says, which may be
+	// nothing: then helmfile leaves it to the kubeconfig and we take "default".
+	Namespace, WrittenNamespace string
+	Description                 string
+	// Chart is the reference as it is written; package chart resolves it, from the directory Base.
 	Chart   string
+	Base    string
 	Version string
 	// Devel lets pre-releases answer an empty version.
 	Devel bool
@@ -51,21 +89,63 @@ type Release struct {
 	Verify                   bool
 	Keyring                  string
 	PlainHTTP, SkipTLSVerify bool
-	// Values are the release's values entries folded into one tree as Helm folds --values, its numbers as Helm's own
-	// reading gives them (float64). It is empty and never nil where there are none; nobody changes it.
+	SkipDeps, SkipRefresh    bool
+	// Values are the release's values entries folded into one tree as Helm folds --values and --set, its numbers as Helm's
+	// own reading gives them (float64 from files and inline values, int64 from --set). It is empty and never nil where there
+	// are none; nobody changes it.
 	Values map[string]any
-	// Installed is false for a release that is to be uninstalled where it is there.
-	Installed bool
-	// Needs are the keys of the releases of the same level that are applied before this one.
-	Needs []string
-	// Labels are the labels that selectors match: the release's own, then helmfile's implicit ones (name, namespace,
-	// chart), then commonLabels, the later winning.
+	// Entries are the values entries that Values was folded from, without those of --set; of a stack they are not kept.
+	Entries []ValuesEntry
+	// Installed is false for a release that is to be uninstalled where it is there, Enabled for one whose condition does not
+	// hold, and Selected for one that the selectors leave out.
+	Installed, Enabled, Selected bool
+	// Needs are the keys of the releases of the same level that are applied before this one, and WrittenNeeds all that it
+	// needs as helmfile names them: [[CONTEXT/]NAMESPACE/]NAME.
+	Needs, WrittenNeeds []string
+	// Labels are the labels that selectors match: the release's own, then commonLabels, then helmfile's implicit ones (name,
+	// namespace, chart), the later winning.
 	Labels map[string]string
 	// Wait says that the release is awaited, for at most Timeout.
-	Wait            bool
-	Timeout         time.Duration
-	CreateNamespace bool
-	// KubeContext is the context of the run, as Options gave it.
+	Wait, WaitForJobs bool
+	Timeout           time.Duration
+	CreateNamespace   bool
+	Atomic            bool
+	CleanupOnFail     bool
+	Force             bool
+	ReuseValues       bool
+	TakeOwnership     bool
+	// HistoryMax is how many records of the release are kept; 0 is all of them.
+	HistoryMax int
+	// SkipCRDs leaves out the definitions of the chart's crds folder.
+	SkipCRDs             bool
+	EnableDNS            bool
+	SkipSchemaValidation bool
+	// DisableValidation leaves out the check of manifests against the cluster, and DisableValidationOnInstall that of a first
+	// install.
+	DisableValidation, DisableValidationOnInstall bool
+	SyncReleaseLabels                             bool
+	// Cascade is background, foreground or orphan, or empty; DeleteWait waits for what is deleted, for at most DeleteTimeout.
+	Cascade       string
+	DeleteWait    bool
+	DeleteTimeout time.Duration
+	// PostRenderer is a program that all manifests go through, with its arguments.
+	PostRenderer     string
+	PostRendererArgs []string
+	// SuppressDiff keeps the differences of the release from being shown, SuppressOutputLineRegex lines of them.
+	SuppressDiff            bool
+	SuppressOutputLineRegex []string
+	Hooks                   []Hook
+	// APIVersions and KubeVersion are the capabilities that the state file gives the release.
+	APIVersions []string
+	KubeVersion string
+	// Dependencies are charts beside those that the chart depends on; the others change its manifests, in the order
+	// JSONPatches, StrategicMergePatches, Transformers, ForceNamespace.
+	Dependencies          []Dependency
+	JSONPatches           []map[string]any
+	StrategicMergePatches []map[string]any
+	Transformers          []map[string]any
+	ForceNamespace        string
+	// KubeContext is the context of the release: that of the run, else its own, that of helmDefaults, that of the environment.
 	KubeContext string
 	// Level is the name of the runlevel.
 	Level string
@@ -75,9 +155,50 @@ type Release struct {
 	// Range is the place of the release, and ChartRange that of its chart reference, both in Evaluation.Sources.
 	Range      diag.Range
 	ChartRange diag.Range
-	// defined is nil for a release of no state file.
+
+	// id is how helmfile names the release in needs.
+	id string
+	// defined is nil where the values were not read.
 	defined *definition
 }
 
 // Key is NAMESPACE/NAME, which identifies a release in a cluster.
 func (r Release) Key() string { return manifest.Key(r.Namespace, r.Name) }
+
+// ID is [[CONTEXT/]NAMESPACE/]NAME, by which helmfile names a release (pkg/state, ReleaseToID).
+func (r Release) ID() string { return r.id }
+
+// ValuesEntry is one of a release's values.
+type ValuesEntry struct {
+	// File is the name of the file as it is shown; empty for values in the state file itself.
+	File string
+	// Text is the text of the file, rendered where it is a template.
+	Text []byte
+	// Tree are values in the state file itself.
+	Tree *value.Node
+	// Values is what Helm reads.
+	Values map[string]any
+
+	// secret says that Text was decrypted.
+	secret bool
+}
+
+// Hook is a program that is run at events of a file or a release. Its texts are templates that are carried out when it runs.
+type Hook struct {
+	Name     string
+	Events   []string
+	Command  string
+	Args     []string
+	ShowLogs bool
+	// KubectlApply are the files or the kustomization that the hook applies in place of a program: filename or kustomize.
+	KubectlApply map[string]string
+	Range        diag.Range
+}
+
+// Dependency is a chart that is added to those that a chart depends on.
+type Dependency struct {
+	Chart, Version, Alias string
+	// Repository is as Release.Repository.
+	Repository *Repository
+	Range      diag.Range
+}

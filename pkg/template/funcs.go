@@ -1,6 +1,7 @@
 package template
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,8 +16,9 @@ import (
 
 // funcs are sprig's functions with helmfile's over them (helmfile 1.7, pkg/tmpl/context_funcs.go and
 // pkg/maputil; docs/templating_funcs.md), except that those which reach the world ask for permission, and that keys and
-// values come in order (Functions).
-func (r *run) funcs() template.FuncMap {
+// values come in order (Functions). Only those that uses names are returned: to put them all under bounds takes longer than most
+// templates do.
+func (r *run) funcs(uses func(name string) bool) template.FuncMap {
 	f := Functions()
 	f["sprigGet"] = f["get"]
 	maps.Copy(f, template.FuncMap{
@@ -29,60 +31,49 @@ func (r *run) funcs() template.FuncMap {
 
 		"env":         func(name string) (string, error) { return r.env("env", name) },
 		"requiredEnv": r.requiredEnv,
-		"expandenv": func(string) (string, error) {
-			return "", forbidden{"expandenv reads any variable of the environment, which a template may not. " + useValues}
+		"expandenv":   r.expandenv,
+
+		"exec":           r.exec,
+		"envExec":        r.envExec,
+		"readFile":       r.readFile,
+		"readDir":        r.readDir,
+		"readDirEntries": r.readDirEntries,
+		"isFile":         r.isFile,
+		"isDir":          r.isDir,
+
+		"fetchSecretValue": func(ref string) (string, error) { return Resolve(ref, r.o.Dir, r.o.Files) },
+		"expandSecretRefs": func(m map[string]any) (any, error) { return ResolveAll(m, r.o.Dir, r.o.Files) },
+		"getHostByName": func(string) (string, error) {
+			return "", forbidden{"getHostByName asks the network, which a template may not. " + useValues}
 		},
 	})
-	for name, does := range outside {
-		f[name] = func(...any) (any, error) {
-			return nil, forbidden{fmt.Sprintf("%s %s, which this version of otomi never lets a template do. ", name, does) + useValues}
-		}
-	}
+	maps.DeleteFunc(f, func(name string, _ any) bool { return !uses(name) })
 	r.Guard(f)
 	return f
 }
 
-// outside are the functions that reach the world in a way that cannot be allowed yet.
-var outside = map[string]string{
-	"exec":             "runs a program",
-	"envExec":          "runs a program",
-	"readFile":         "reads a file",
-	"readDir":          "reads a directory",
-	"readDirEntries":   "reads a directory",
-	"isFile":           "looks at a file",
-	"isDir":            "looks at a directory",
-	"fetchSecretValue": "asks a secret store",
-	"expandSecretRefs": "asks a secret store",
-	"getHostByName":    "asks the network",
+// all uses every function.
+func all(string) bool { return true }
+
+// used returns which functions texts may name: words that stand in them, or every one where a text is carried out that is not
+// known yet.
+func used(texts ...[]byte) func(name string) bool {
+	words := map[string]bool{}
+	for _, text := range texts {
+		for word := range bytes.FieldsFuncSeq(text, func(r rune) bool {
+			return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+		}) {
+			words[string(word)] = true
+		}
+	}
+	if words["tpl"] {
+		return all
+	}
+	return func(name string) bool { return words[name] }
 }
 
 // useValues is what to do in place of asking the world.
 const useValues = "Put what it gives into the values repository, and read it from .Values instead."
-
-// allowEnv names the other way out, where the name is one that the flag can hold.
-func allowEnv(name string) string {
-	if strings.ContainsAny(name, " \t\n+,=\"'") || name == "" {
-		return ""
-	}
-	return " Or allow it: --allow env=" + name
-}
-
-func (r *run) env(function, name string) (string, error) {
-	value, ok := r.o.Allow.Env[name]
-	if !ok && !r.o.Allow.AnyEnv {
-		return "", forbidden{fmt.Sprintf("%s reads the variable %s of the environment, which a template may not. ", function, name) +
-			useValues + allowEnv(name)}
-	}
-	return value, nil
-}
-
-func (r *run) requiredEnv(name string) (string, error) {
-	value, err := r.env("requiredEnv", name)
-	if err == nil && value == "" {
-		err = fmt.Errorf("the variable %s of the environment is required, and is not set or empty", name)
-	}
-	return value, err
-}
 
 // get follows a dotted path. A key that is there with null is found; a path through anything but a map or a struct is an
 // error also with a default, as in helmfile.
@@ -181,16 +172,16 @@ func required(message string, v any) (any, error) {
 }
 
 func toYAML(v any) (string, error) {
-	text, err := yaml.Marshal(v)
+	text, err := yaml.MarshalState(v)
 	return string(text), err
 }
 
 // fromYAML reads as state files are read: helmfile's functions and its state files share one reading.
 func fromYAML(text string) (any, error) {
-	root, ds := yaml.ReadState([]byte(text), yaml.ReadOptions{File: "fromYaml"})
+	root, ds := yaml.ReadState([]byte(text), yaml.ReadOptions{File: "fromYaml", StringKeys: true, Dates: true})
 	for _, d := range ds {
 		if d.Severity == diag.Error {
-			return nil, fmt.Errorf("reading YAML at line %d: %s", d.Range.Start.Line, d.Code.Summary())
+			return nil, authoredError{fmt.Sprintf("reading YAML at line %d: %s", d.Range.Start.Line, d.Code.Summary())}
 		}
 	}
 	return clone(root.Plain(), map[uintptr]any{}), nil

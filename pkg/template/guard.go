@@ -117,9 +117,9 @@ func (b *Bounds) shown(name string, fn any) any {
 			return fn(x, y), nil
 		}
 	case func(...any) int64:
-		return all(b, name, fn)
+		return variadic(b, name, fn)
 	case func(...any) float64:
-		return all(b, name, fn)
+		return variadic(b, name, fn)
 	case func(any, ...any) int64:
 		return oneAndAll(b, name, fn)
 	case func(any, ...any) float64:
@@ -137,7 +137,7 @@ func one[T any](b *Bounds, name string, fn func(any) T) any {
 	}
 }
 
-func all[T any](b *Bounds, name string, fn func(...any) T) any {
+func variadic[T any](b *Bounds, name string, fn func(...any) T) any {
 	return func(v ...any) (out T, err error) {
 		if _, err := b.before(name, showable, v...); err != nil {
 			return out, err
@@ -209,7 +209,7 @@ var guards = map[string]guard{
 
 	// Made of their arguments, and counted by what they make.
 	"append": kept, "mustAppend": kept, "push": kept, "mustPush": kept, "prepend": kept, "mustPrepend": kept, "list": kept,
-	"tuple": kept, "dict": keyed, "set": kept,
+	"tuple": kept, "dict": keyed, "set": kept, "setValueAtPath": kept,
 	"concat": nothing, "keys": nothing, "values": nothing, "reverse": nothing, "mustReverse": nothing, "compact": nothing,
 	"mustCompact": nothing, "chunk": nothing, "mustChunk": nothing, "pluck": nothing, "urlJoin": nothing, "b64enc": nothing, "b32enc": nothing,
 	"upper": nothing, "lower": nothing, "title": nothing, "untitle": nothing, "nospace": nothing, "swapcase": nothing,
@@ -218,6 +218,7 @@ var guards = map[string]guard{
 	"genPrivateKey": nothing, "genCA": nothing, "genCAWithKey": nothing, "genSelfSignedCert": showable,
 	"genSelfSignedCertWithKey": showable, "genSignedCert": showable, "genSignedCertWithKey": showable,
 	"derivePassword": nothing, "bcrypt": nothing, "htpasswd": nothing,
+	"readFile": nothing, "exec": nothing, "envExec": nothing, "fetchSecretValue": nothing,
 
 	// What they are given becomes text, or is copied.
 	"print": weight, "println": weight, "html": escaped, "js": escaped, "urlquery": escaped, "cat": weight,
@@ -225,7 +226,7 @@ var guards = map[string]guard{
 	"toYaml": indented, "toYamlPretty": indented, "toJson": escaped, "mustToJson": escaped, "toPrettyJson": indented,
 	"mustToPrettyJson": indented, "toRawJson": escaped, "mustToRawJson": escaped, "toToml": indented,
 	"deepCopy": weight, "mustDeepCopy": weight, "merge": weight, "mustMerge": weight, "mergeOverwrite": weight,
-	"mustMergeOverwrite": weight,
+	"mustMergeOverwrite": weight, "expandSecretRefs": weight,
 }
 
 // perItem is about what an item of a list of texts takes, in a map with its key.

@@ -35,14 +35,16 @@ type Options struct {
 	File string
 	// Allow is what the template may have of the world.
 	Allow Permissions
-}
-
-// Permissions are what the user allowed templates by name.
-type Permissions struct {
-	// Env holds the variables of the environment that may be read, and their values.
-	Env map[string]string
-	// AnyEnv lets every variable be read; one that Env does not have is empty.
-	AnyEnv bool
+	// Dir is the directory that paths in the template are seen from, as a path of Files.
+	Dir string
+	// Files are the files that may be read; nil where none may.
+	Files Files
+	// Programs run programs where Allow.Exec lets them.
+	Programs Programs
+	// Helpers are texts with named templates for include.
+	Helpers []Helper
+	// Own says that the data was made by Data and is the caller's to lose: it is not copied, and functions like set change it.
+	Own bool
 }
 
 // Execute carries out a template with helmfile's functions. A key that a map does not have is an error, as in helmfile
@@ -50,11 +52,28 @@ type Permissions struct {
 // caller's. Output, depth and the sizes of generated lists are bounded; when ctx ends, execution stops at the next text it
 // writes or the next turn of a loop.
 func Execute(ctx context.Context, text []byte, data any, o Options) (string, diag.Diagnostics) {
-	r := &run{Bounds: NewBounds(ctx, maxOutput, maxDepth), o: o}
-	data = clone(data, map[uintptr]any{})
-	r.functions = r.funcs()
+	r := &run{Bounds: NewBounds(ctx, maxOutput, maxDepth), ctx: ctx, o: o}
+	if !o.Own {
+		data = Data(data)
+	}
+	texts := [][]byte{text}
+	for _, h := range o.Helpers {
+		texts = append(texts, h.Text)
+	}
+	r.functions = r.funcs(used(texts...))
 	t := template.New(o.File).Option("missingkey=error").Funcs(r.functions).Funcs(r.Watchers())
 	r.bind(t)
+	for _, h := range o.Helpers {
+		_, err := r.Parse(t.New(h.File), string(h.Text), r.functions)
+		if _, over := OverBudget(err); over {
+			return "", diag.Diagnostics{execution(err, h.Text, data, o)}
+		}
+		if err != nil {
+			helper := *r
+			helper.o.File = h.File
+			return "", diag.Diagnostics{helper.syntax(err, h.Text)}
+		}
+	}
 	t, err := r.Parse(t, string(text), r.functions)
 	if _, over := OverBudget(err); over {
 		return "", diag.Diagnostics{execution(err, text, data, o)}
@@ -72,6 +91,7 @@ func Execute(ctx context.Context, text []byte, data any, o Options) (string, dia
 // run is one execution: what all templates in it share.
 type run struct {
 	*Bounds
+	ctx       context.Context
 	o         Options
 	functions template.FuncMap
 }
@@ -138,7 +158,7 @@ func (r *run) syntax(err error, text []byte) diag.Diagnostic {
 	}
 	if m := unknownFunction.FindStringSubmatch(f.Message); m != nil {
 		d.Detail = fmt.Sprintf("there is no template function %q.", m[1])
-		if near := diag.Nearest(m[1], slices.Collect(maps.Keys(r.funcs()))); near != "" {
+		if near := diag.Nearest(m[1], slices.Collect(maps.Keys(r.funcs(all)))); near != "" {
 			d.Detail += fmt.Sprintf(" Did you mean %q?", near)
 		} else {
 			d.Detail += " Use one of sprig's or helmfile's functions."
@@ -169,6 +189,7 @@ func execution(err error, text []byte, data any, o Options) diag.Diagnostic {
 	var budget overBudget
 	var refused forbidden
 	var absent undefined
+	var authored authoredError
 	switch {
 	case errors.As(err, &budget):
 		d.Code = diag.TemplateBudget
@@ -179,6 +200,8 @@ func execution(err error, text []byte, data any, o Options) diag.Diagnostic {
 	case errors.As(err, &absent):
 		d.Code = diag.TemplateUndefined
 		d.Detail = absent.detail + guess(absent.key, absent.keys)
+	case errors.As(err, &authored):
+		d.Detail = fmt.Sprintf("the template failed: %s. Correct the action or the value that it is given.", strings.TrimSuffix(authored.text, "."))
 	case f.Key != "":
 		d.Code = diag.TemplateUndefined
 		expression, keys := "", []string(nil)
@@ -206,6 +229,11 @@ func place(f Failure, text []byte, o Options) diag.Range {
 	for _, frame := range slices.Backward(f.Frames) {
 		if frame.Name == o.File {
 			return frame.Range(o.File, text)
+		}
+		for _, h := range o.Helpers {
+			if frame.Name == h.File {
+				return frame.Range(h.File, h.Text)
+			}
 		}
 	}
 	return diag.Range{File: o.File}
@@ -245,6 +273,9 @@ func siblings(data any, expression, key string) []string {
 	}
 	return nil
 }
+
+// Data returns a copy of plain values as templates see them.
+func Data(v any) any { return clone(v, map[uintptr]any{}) }
 
 // clone copies maps and lists; one that stands at two places is one in the copy too, so that .StateValues stays another
 // name of .Values. An integer becomes an int, which is what helmfile's reading gives a template: until, repeat and indent

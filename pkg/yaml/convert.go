@@ -267,6 +267,10 @@ func (r *reader) key(k *yaml.Node, depth int) (string, token, bool) {
 	}
 	if r.state && n.Kind == yaml.ScalarNode {
 		r.count()
+		if r.o.StringKeys && n.ShortTag() != "!!str" {
+			r.fail(diag.YAMLNonStringKey, tok.place, "the key %s is no string here, and keys of values are. Write it in quotes: %q.", n.Value, n.Value)
+			return "", key, false
+		}
 		return n.Value, key, true
 	}
 	before := len(r.diags)
@@ -485,6 +489,11 @@ func (r *reader) stateScalar(n *yaml.Node, tok token) any {
 			r.fail(diag.YAMLUnknownTag, tok.place, "the value is no base64 text, as its tag !!binary says. Change it or its tag.")
 		}
 		return string(data)
+	case "!!timestamp":
+		if r.o.Dates {
+			return written(n.Value)
+		}
+		return n.Value
 	default:
 		return n.Value
 	}

@@ -2,8 +2,8 @@
 //
 // It offers three readings by name, since the same text means different things to different programs: Read is the strict
 // reading of layers, with positions, in which a scalar means what Helm and kubectl make of it (YAML 1.1); ReadState is
-// helmfile's reading of state files (YAML 1.2's core schema); Decode is Helm's own, to the letter. The package opens no
-// files and knows no schema.
+// helmfile's reading of state files (YAML 1.2's core schema); ReadHelm is Helm's of the values files of a release; Decode is
+// Helm's own, to the letter. The package opens no files and knows no schema.
 package yaml
 
 import (
@@ -22,6 +22,11 @@ type ReadOptions struct {
 	Map bool
 	// Secret says that the file holds secrets: no finding shows a value, and none is shown with its line.
 	Secret bool
+	// StringKeys makes ReadState refuse keys that its library does not read as strings (1, true, null), as helmfile does in
+	// state values (pkg/maputil, CastKeysToStrings).
+	StringKeys bool
+	// Dates makes ReadState turn a date into the text that its library writes back: 2006-01-02 becomes 2006-01-02T00:00:00Z.
+	Dates bool
 }
 
 // Marshal writes v as YAML the way Helm does: block style, keys sorted. It takes what encoding/json takes.

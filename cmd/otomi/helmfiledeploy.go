@@ -1,0 +1,445 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/redkubes/otomi/pkg/pipeline"
+	"github.com/redkubes/otomi/pkg/report"
+)
+
+// deployStateOptions are the flags of verbs that reach a cluster which only state files have, in helmfile's words.
+type deployStateOptions struct {
+	stateOptions
+	given       *pflag.FlagSet
+	interactive bool
+	concurrency int
+	// How all releases go.
+	wait, waitForJobs, skipCRDs, reuseValues, syncLabels, skipSchema, deleteWait bool
+	timeout, deleteTimeout                                                       int
+	cascade                                                                      string
+	// What is shown.
+	context                                                                           int
+	kinds, lines                                                                      []string
+	suppressSecrets, showSecrets, noHooks, suppressDiff, skipDiffOnInstall, neverMind bool
+}
+
+// stateFlags are the flags that mean nothing to a stack.
+var stateFlags = []string{
+	"environment", "namespace", "chart", "include-needs", "include-transitive-needs", "enforce-needs-are-installed", "values", "set",
+	"interactive", "concurrency", "wait", "wait-for-jobs", "skip-crds", "skip-schema-validation", "timeout", "deleteTimeout", "cascade",
+	"context", "suppress", "suppress-output-line-regex", "suppress-secrets", "show-secrets", "no-hooks", "suppress-diff", "skip-diff-on-install",
+}
+
+// refusedFlags are flags of helmfile that are not carried out, and what to do instead.
+var refusedFlags = map[string]string{
+	"args":                "otomi runs no helm; use the flag of otomi, or the key of the release, that says the same",
+	"diff-args":           "otomi runs no helm-diff; use the flag of `otomi diff` that says the same",
+	"sync-args":           "otomi runs no helm; use the key of the release that says the same",
+	"template-args":       "otomi runs no helm; use the flag of otomi, or the key of the release, that says the same",
+	"reuse-values":        "what is wanted would depend on what was deployed; write those values into a file",
+	"sync-release-labels": "otomi puts no labels on Helm's records; select with -l",
+	"post-renderer":       "name it as the release's postRenderer",
+	"post-renderer-args":  "name them as the release's postRendererArgs",
+	"description":         "the description of a revision is Helm's own",
+	"server-side":         "every apply is server-side here",
+	"track-mode":          "otomi waits by kstatus; use --wait and --timeout",
+	"track-timeout":       "use --timeout",
+	"helm-stuck-grace":    "a release whose run died is taken over by the next run",
+	"track-logs":          "read them with kubectl logs",
+	"track-failed-logs":   "read them with kubectl logs",
+	"track-fail-on-error": "a wait ends at the first object that failed for good",
+}
+
+// understoodArgs are arguments of helm that say what is so anyway.
+var understoodArgs = []string{"--debug", "--reset-values", "--no-color", "--install"}
+
+func (o *deployStateOptions) flags(flags *pflag.FlagSet) {
+	o.given = flags
+	flags.BoolVarP(&o.interactive, "interactive", "i", false, "ask before anything of state files is changed")
+	flags.IntVar(&o.concurrency, "concurrency", 0, "how many releases of state files go side by side (default 8)")
+	flags.BoolVar(&o.wait, "wait", false, "wait for every release of the state files")
+	flags.BoolVar(&o.waitForJobs, "wait-for-jobs", false, "wait for every release of the state files, for its Jobs too")
+	flags.IntVar(&o.timeout, "timeout", 0, "how many `SECONDS` each release of the state files may take to be ready")
+	flags.BoolVar(&o.skipCRDs, "skip-crds", false, "leave out what is in crds/ of the charts of state files")
+	flags.BoolVar(&o.skipSchema, "skip-schema-validation", false, "do not check values against the schemas of charts")
+	flags.StringVar(&o.cascade, "cascade", "", "how dependents of deleted objects go: background")
+	flags.BoolVar(&o.deleteWait, "deleteWait", false, "wait until what is deleted is gone, which is so anyway")
+	flags.IntVar(&o.deleteTimeout, "deleteTimeout", 0, "how many `SECONDS` that may take")
+	flags.IntVar(&o.context, "context", 3, "how many unchanged `LINES` are shown around changed ones")
+	flags.StringArrayVar(&o.kinds, "suppress", nil, "objects of this `KIND` are not shown; repeat for more")
+	flags.StringArrayVar(&o.lines, "suppress-output-line-regex", nil, "differences in lines that match are not shown; repeat for more")
+	flags.BoolVar(&o.suppressSecrets, "suppress-secrets", false, "Secrets are not shown at all")
+	flags.BoolVar(&o.showSecrets, "show-secrets", false, "values of Secrets are shown in clear")
+	flags.BoolVar(&o.noHooks, "no-hooks", false, "hooks of charts are not shown")
+	flags.BoolVar(&o.suppressDiff, "suppress-diff", false, "only the sums are shown")
+	flags.BoolVar(&o.skipDiffOnInstall, "skip-diff-on-install", false, "objects of new releases are not shown")
+	hidden := func(name, usage string) {
+		if flags.Lookup(name) == nil {
+			flags.BoolVar(&o.neverMind, name, false, usage)
+			_ = flags.MarkHidden(name)
+		}
+	}
+	for _, name := range []string{"include-tests", "validate", "strip-trailing-cr", "hide-notes", "reset-values", "skip-diff-validation-on-install"} {
+		hidden(name, "accepted as helmfile has it; it has no effect here")
+	}
+	for name, why := range refusedFlags {
+		switch name {
+		case "reuse-values", "sync-release-labels", "track-logs", "track-failed-logs", "track-fail-on-error":
+			hidden(name, why)
+		default:
+			flags.String(name, "", why)
+			_ = flags.MarkHidden(name)
+		}
+	}
+	o.stateOptions.flags(flags)
+}
+
+// check refuses flags that are not carried out.
+func (o *deployStateOptions) check() error {
+	for _, name := range []string{"args", "diff-args", "sync-args", "template-args"} {
+		for _, arg := range strings.Fields(o.given.Lookup(name).Value.String()) {
+			if !slices.Contains(understoodArgs, arg) {
+				return fmt.Errorf("--%s %s: %s", name, arg, refusedFlags[name])
+			}
+		}
+	}
+	var err error
+	o.given.Visit(func(f *pflag.Flag) {
+		if why, refused := refusedFlags[f.Name]; refused && !strings.HasSuffix(f.Name, "args") && err == nil {
+			err = fmt.Errorf("--%s is not carried out: %s", f.Name, why)
+		}
+	})
+	switch {
+	case err != nil:
+		return err
+	case o.given.Changed("post-renderer-args"):
+		return fmt.Errorf("--post-renderer-args is not carried out: %s", refusedFlags["post-renderer-args"])
+	case o.timeout < 0 || o.deleteTimeout < 0 || o.context < 0 || o.concurrency < 0:
+		return errors.New("--timeout, --deleteTimeout, --context and --concurrency take numbers from 0; give one")
+	}
+	return nil
+}
+
+// plainDeployment is plain for verbs that reach a cluster. Flags that only state files have are refused where there are none.
+func (a *app) plainDeployment(o *deployStateOptions, fleet *fleetOptions) (bool, error) {
+	o.kubeContext = fleet.connect.kubeContext
+	plain, err := a.plain(&o.stateOptions, fleet.target)
+	if err != nil {
+		return false, err
+	}
+	if plain {
+		return true, o.check()
+	}
+	o.given.Visit(func(f *pflag.Flag) {
+		if slices.Contains(stateFlags, f.Name) && err == nil {
+			err = fmt.Errorf("--%s is for state files, and a values repository is worked on; name the files with -f, or leave it out", f.Name)
+		}
+	})
+	return false, err
+}
+
+func (o *deployStateOptions) releases() pipeline.ReleaseOptions {
+	return pipeline.ReleaseOptions{
+		Wait: o.wait, WaitForJobs: o.waitForJobs, Timeout: time.Duration(o.timeout) * time.Second, SkipCRDs: o.skipCRDs,
+		Cascade: o.cascade, DeleteTimeout: time.Duration(o.deleteTimeout) * time.Second, SkipSchema: o.skipSchema, HiddenLines: o.lines,
+	}
+}
+
+func (o *deployStateOptions) shown(format string) report.PlanOptions {
+	kinds := o.kinds
+	if o.suppressSecrets {
+		kinds = append(slices.Clone(kinds), "Secret")
+	}
+	return report.PlanOptions{
+		Format: format, Context: o.context, Kinds: kinds, NoHooks: o.noHooks, NoInstalls: o.skipDiffOnInstall, Silent: o.suppressDiff,
+	}
+}
+
+// stateSites are the clusters that one evaluation of state files is on.
+type stateSites struct {
+	stateRun
+	sites []pipeline.Site
+	plans []pipeline.Plan
+}
+
+// deployed says what a verb needs of state files.
+type deployed struct {
+	verb string
+	// values says that it renders.
+	values bool
+	// events are those whose hooks it runs once the cluster is reached.
+	events []string
+}
+
+// reachStates evaluates state files, runs the hooks that come first, and connects to their clusters. Diagnostics have been shown
+// when it returns; the caller calls done.
+func (a *app) reachStates(ctx context.Context, o deployStateOptions, fleet fleetOptions, need deployed) (out []*stateSites, done func(), err error) {
+	done = func() {}
+	if err := fleet.check(); err != nil {
+		return nil, done, err
+	}
+	so := a.stateInput(o.stateOptions, fleet.target, fleet.selection)
+	so.Input.WithoutValues, so.Input.CheckCharts = !need.values, need.values
+	if need.values && need.verb != "test" {
+		so.Prepare = need.verb
+	}
+	runs, done, err := a.stateRuns(ctx, so, fleet.target)
+	if err != nil {
+		return nil, done, err
+	}
+	if o.showSecrets {
+		a.report.Reveal()
+	}
+	matched := false
+	for _, run := range runs {
+		matched = matched || run.Matched()
+	}
+	if !matched {
+		return nil, done, a.noMatch(fleet.selection, so.Input.Environment)
+	}
+	connection := a.connection(fleet.connect)
+	for _, run := range runs {
+		if !run.Matched() {
+			continue
+		}
+		a.report.Hide(run.Secrets())
+		if need.verb != "status" && need.verb != "test" {
+			if err := a.hooks(ctx, run.StateFile, "prepare", need.verb); err != nil {
+				return nil, done, err
+			}
+		}
+		refused := run.CheckHooks(need.events...)
+		if err := a.reported(refused, run.Shown(refused)); err != nil {
+			return nil, done, err
+		}
+		sites, diags, err := run.Reach(ctx, run.target, connection, o.releases())
+		if err != nil {
+			return nil, done, err
+		}
+		if err := a.reported(diags, run.Shown(diags)); err != nil {
+			return nil, done, err
+		}
+		out = append(out, &stateSites{stateRun: run, sites: sites})
+	}
+	return out, done, nil
+}
+
+// compareStates fills in the plans of state files.
+func (a *app) compareStates(ctx context.Context, all []*stateSites, o pipeline.StateDiffOptions) error {
+	for _, s := range all {
+		for _, site := range s.sites {
+			o.Secrets = s.secrets
+			plan, former, diags, err := s.Diff(ctx, site, o)
+			a.report.Hide(former)
+			if err != nil {
+				return err
+			}
+			if err := a.reported(diags, s.Shown(diags)); err != nil {
+				return err
+			}
+			s.plans = append(s.plans, plan)
+		}
+	}
+	return nil
+}
+
+func plansOf(all []*stateSites) []pipeline.Plan {
+	var out []pipeline.Plan
+	for _, s := range all {
+		out = append(out, s.plans...)
+	}
+	return out
+}
+
+// diffState is diff for state files.
+func (a *app) diffState(ctx context.Context, o diffOptions) error {
+	all, done, err := a.reachStates(ctx, o.state, o.fleet, deployed{verb: "diff", values: true})
+	defer func() { done() }()
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	compare := pipeline.StateDiffOptions{DiffOptions: o.compare.diff(), Reveal: o.state.showSecrets, Parallel: o.state.concurrency}
+	if err := a.compareStates(ctx, all, compare); err != nil {
+		return err
+	}
+	plans := plansOf(all)
+	if err := a.report.PlansOf(plans, o.state.shown(o.fleet.output)); err != nil {
+		return err
+	}
+	for _, s := range all {
+		if err := a.hooks(ctx, s.StateFile, "cleanup", "diff"); err != nil {
+			return err
+		}
+	}
+	differ := false
+	for _, plan := range plans {
+		differ = differ || !plan.Empty()
+		if plan.Counts().Invalid > 0 {
+			return exit(exitFailed)
+		}
+	}
+	if differ && o.detailedExitcode {
+		return exit(exitDifferences)
+	}
+	return nil
+}
+
+// applyEvents are the events of hooks that come when releases are applied.
+var applyEvents = []string{"preapply", "presync", "preuninstall", "postuninstall", "postsync", "cleanup"}
+
+// applyState is apply and sync for state files.
+func (a *app) applyState(ctx context.Context, o applyOptions) error {
+	verb := "apply"
+	if o.every {
+		verb = "sync"
+	}
+	all, done, err := a.reachStates(ctx, o.state, o.fleet, deployed{verb: verb, values: true, events: applyEvents})
+	defer func() { done() }()
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	compare := pipeline.StateDiffOptions{DiffOptions: o.compare.diff(), Reveal: o.state.showSecrets, Parallel: o.state.concurrency}
+	compare.Every = o.every
+	if err := a.compareStates(ctx, all, compare); err != nil {
+		return err
+	}
+	changed, err := a.carryOutStates(ctx, all, o.state, o.fleet, question{verb: verb, yes: o.yes})
+	if err == nil && changed && o.detailedExitcode {
+		return exit(exitDifferences)
+	}
+	return err
+}
+
+// destroyState is destroy for state files.
+func (a *app) destroyState(ctx context.Context, o destroyOptions) error {
+	all, done, err := a.reachStates(ctx, o.state, o.fleet, deployed{verb: "destroy", events: []string{"preuninstall", "postuninstall", "cleanup"}})
+	defer func() { done() }()
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	for _, s := range all {
+		for _, site := range s.sites {
+			plan, err := s.Teardown(ctx, site, o.deleteNamespaces)
+			if err != nil {
+				return err
+			}
+			s.plans = append(s.plans, plan)
+		}
+	}
+	_, err = a.carryOutStates(ctx, all, o.state, o.fleet, question{verb: "destroy", yes: o.yes})
+	return err
+}
+
+// carryOutStates shows the plans of state files, asks where that is wanted, and applies them. It reports whether anything was
+// changed.
+func (a *app) carryOutStates(ctx context.Context, all []*stateSites, o deployStateOptions, fleet fleetOptions, q question) (changed bool, err error) {
+	json := fleet.output == "json"
+	if !json {
+		if err := a.report.PlansOf(plansOf(all), o.shown(fleet.output)); err != nil {
+			return false, err
+		}
+	}
+	for _, plan := range plansOf(all) {
+		changed = changed || !plan.Empty()
+	}
+	always, _ := strconv.ParseBool(a.world.env("HELMFILE_INTERACTIVE"))
+	if changed && (o.interactive || always) {
+		q.mustBeAnswered, q.json = true, json
+		if err := a.confirm(ctx, q); err != nil {
+			return false, err
+		}
+	}
+	results := []report.Result{}
+	var failures []error
+	for _, s := range all {
+		done, err := a.carryOutState(ctx, s, o, json, q.verb)
+		results = append(results, done...)
+		if err == nil {
+			continue
+		}
+		failures = append(failures, err)
+		if !fleet.keepGoing || ctx.Err() != nil {
+			break
+		}
+	}
+	if json {
+		failures = append(failures, a.report.Results(results))
+	}
+	return changed, errors.Join(failures...)
+}
+
+// carryOutState applies the plans of one evaluation of state files.
+func (a *app) carryOutState(ctx context.Context, s *stateSites, o deployStateOptions, json bool, verb string) ([]report.Result, error) {
+	d := pipeline.Deployment{Sites: s.sites, Plans: s.plans}
+	out := make([]report.Result, len(s.plans))
+	for i, plan := range s.plans {
+		out[i] = report.Result{Cluster: plan.Cluster, Plan: plan}
+	}
+	if d.Empty() {
+		return out, a.hooks(ctx, s.StateFile, "cleanup", verb)
+	}
+	if verb == "apply" {
+		said, diags, failed := s.BeforeApply(ctx, d)
+		if said != "" {
+			a.report.Talk("%s", strings.TrimRight(said, "\n"))
+		}
+		if err := errors.Join(a.reported(diags, s.Shown(diags)), failed); err != nil {
+			return out, err
+		}
+	}
+	emit := a.report.Event
+	if json {
+		// An event that can't be shown is no reason to stop half-way.
+		emit = func(e pipeline.Event) { _ = a.report.EventJSON(e) }
+	}
+	started := time.Now()
+	options := s.Programs(pipeline.ApplyOptions{Emit: emit, Parallel: o.concurrency}, verb)
+	results, err := s.Apply(ctx, d, options)
+	for i := range results {
+		out[i].Result, out[i].Elapsed = results[i], time.Since(started)
+		if err != nil {
+			out[i].Error = err.Error()
+		}
+		if !json && !s.plans[i].Empty() {
+			a.report.Result(out[i])
+		}
+	}
+	return out, errors.Join(err, a.hooks(context.WithoutCancel(ctx), s.StateFile, "cleanup", verb))
+}
+
+// statusState is status for state files.
+func (a *app) statusState(ctx context.Context, o statusOptions) error {
+	all, done, err := a.reachStates(ctx, o.state, o.fleetOptions, deployed{verb: "status"})
+	defer func() { done() }()
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	var rows []report.Status
+	for _, s := range all {
+		for _, site := range s.sites {
+			releases, err := s.Status(ctx, site)
+			if err != nil {
+				return err
+			}
+			where := site.Cluster
+			if where == "" && len(s.sites) > 1 {
+				where = site.Client.Context()
+			}
+			for _, r := range releases {
+				rows = append(rows, report.Status{
+					Cluster: where, Runlevel: r.Release.Level, Name: r.Release.Name, Namespace: r.Release.Namespace,
+					Installed: r.Release.Installed, Status: r.Status, Revision: r.Revision,
+				})
+			}
+		}
+	}
+	return a.report.Status(rows, o.output)
+}

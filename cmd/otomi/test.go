@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/redkubes/otomi/pkg/pipeline"
+	"github.com/redkubes/otomi/pkg/report"
+)
+
+const testHelp = `Run the tests of the releases of state files: the hooks of their charts for the event test.
+
+The tests are those of the revision that is deployed, as with helm test. They run one after
+the other, and the first that fails ends the run. What they made stays, so that its logs
+can be read, unless its policies or --cleanup say otherwise.
+
+  otomi test -f helmfile.yaml -l name=web`
+
+type testOptions struct {
+	fleet   fleetOptions
+	state   deployStateOptions
+	cleanup bool
+	logs    bool
+}
+
+func newTest(a *app) *cobra.Command {
+	var o testOptions
+	cmd := &cobra.Command{
+		Use:   "test",
+		Short: "run the tests of releases of state files",
+		Long:  testHelp,
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return runTest(cmd.Context(), a, o) },
+	}
+	o.fleet.flags(cmd.Flags())
+	cmd.Flags().BoolVar(&o.cleanup, "cleanup", false, "delete what the tests made")
+	cmd.Flags().BoolVar(&o.logs, "logs", false, "")
+	_ = cmd.Flags().MarkHidden("logs")
+	o.state.flags(cmd.Flags())
+	return cmd
+}
+
+func runTest(ctx context.Context, a *app, o testOptions) error {
+	if o.logs {
+		return errors.New("--logs is not carried out: what tests made stays without --cleanup; read it with kubectl logs")
+	}
+	plain, err := a.plainDeployment(&o.state, &o.fleet)
+	if err != nil {
+		return err
+	}
+	if !plain {
+		return errors.New("test works on state files; name them: otomi test -f helmfile.yaml")
+	}
+	all, done, err := a.reachStates(ctx, o.state, o.fleet, deployed{verb: "test"})
+	defer func() { done() }()
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	n := 0
+	for _, s := range all {
+		for _, site := range s.sites {
+			ran, err := s.Test(ctx, site, pipeline.TestOptions{Timeout: time.Duration(o.state.timeout) * time.Second, Cleanup: o.cleanup},
+				pipeline.ApplyOptions{Emit: a.report.Event})
+			n += ran
+			if err != nil {
+				return err
+			}
+		}
+	}
+	a.report.Talk("%s passed", report.Plural(n, "test"))
+	return nil
+}
