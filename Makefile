@@ -12,7 +12,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: deps ## build bin/otomi
-	$(GO) build $(GOFLAGS_BUILD) -o bin/otomi ./cmd/otomi
+	CGO_ENABLED=0 $(GO) build $(GOFLAGS_BUILD) -o bin/otomi ./cmd/otomi
 
 test: build playground helm ## every test: unit, scripts, end to end on a real control plane (the race detector is on)
 	OTOMI_PLAYGROUND="$$(sh cmd/playground/build)" OTOMI_HELM="$(CURDIR)/bin/helm" \
