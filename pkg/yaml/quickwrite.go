@@ -55,7 +55,7 @@ func (w *quickWriter) mapping(m map[string]any, column int, behindDash bool) boo
 	slices.SortFunc(keys, compareQuick)
 	for i, k := range keys {
 		w.start(column, behindDash && i == 0)
-		if len(k) == 0 || len(k) > 100 || !isPlainASCII(k) || strings.IndexByte(k, '\n') >= 0 {
+		if len(k) == 0 || len(k) > 100 || k == merge || !isPlainASCII(k) || strings.IndexByte(k, '\n') >= 0 {
 			return false
 		}
 		line := lineStart(w.out)
@@ -180,11 +180,14 @@ func isPlainASCII(s string) bool {
 	return true
 }
 
+// merge is the key of YAML's merging, which the library writes in a way of its own.
+const merge = "<<"
+
 // foldWidth is the column behind which the library breaks a line at a space.
 const foldWidth = 80
 
 func (w *quickWriter) text(s string, column, at int) bool {
-	if !isPlainASCII(s) {
+	if !isPlainASCII(s) || s == merge {
 		return false
 	}
 	if strings.IndexByte(s, '\n') >= 0 {
@@ -246,9 +249,6 @@ func (w *quickWriter) oneLine(s string) {
 
 // isText reports whether a plain scalar s would be read as a text, also by readers that know numbers to the base of 60.
 func isText(s string) bool {
-	if s == "<<" {
-		return false
-	}
 	v, ok := resolve(s, false).(string)
 	return ok && v == s && !isDate(s) && !sexagesimal(s)
 }
