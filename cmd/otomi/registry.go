@@ -19,8 +19,8 @@ const registryHelp = `Log in to registries of charts, and out again.
 Credentials are kept in your own otomi/registry.json, never in a repository. Those of
 helm registry login and docker login are found without this.
 
-  otomi registry login ghcr.io -u robot --password-stdin < token
-  otomi registry logout ghcr.io`
+  otomi registry login registry.example.com -u robot --password-stdin < token
+  otomi registry logout registry.example.com`
 
 var errNoRegistryFile = errors.New("there is no place for credentials: set HOME or XDG_CONFIG_HOME")
 
@@ -40,7 +40,7 @@ const registryLoginHelp = `Log in to a registry of charts, and remember the cred
 
 They are tried before they are written. On a terminal the password is asked for.
 
-  otomi registry login ghcr.io -u robot --password-stdin < token`
+  otomi registry login registry.example.com -u robot --password-stdin < token`
 
 type registryLoginOptions struct {
 	username, password string
@@ -153,7 +153,7 @@ const registryLogoutHelp = `Forget the credentials of a registry of charts.
 Only what otomi registry login wrote is forgotten; Helm's and Docker's files stay as they
 are.
 
-  otomi registry logout ghcr.io`
+  otomi registry logout registry.example.com`
 
 func newRegistryLogout(a *app) *cobra.Command {
 	return &cobra.Command{

@@ -10,24 +10,24 @@ import (
 
 func TestHostsAreAllowedByName(t *testing.T) {
 	t.Parallel()
-	p := pipeline.Permissions{Net: []string{"charts.example.com", "ghcr.io:443", "*.corp.example", "[::1]:5000", "fd00::1", "127.0.0.1"}}
+	p := pipeline.Permissions{Net: []string{"charts.example.com", "registry.example.com:443", "*.corp.example", "[::1]:5000", "fd00::1", "127.0.0.1"}}
 	for host, want := range map[string]bool{
-		"charts.example.com":      true,
-		"CHARTS.example.com:8443": true,
-		"x.charts.example.com":    false,
-		"charts.example.com.evil": false,
-		"ghcr.io":                 true,
-		"ghcr.io:5000":            false,
-		"ghcr.io:443":             true,
-		"a.corp.example":          true,
-		"a.b.corp.example:80":     true,
-		"corp.example":            false,
-		"evilcorp.example":        false,
-		"[::1]:5000":              true,
-		"[::1]:5001":              false,
-		"[fd00::1]:443":           true,
-		"127.0.0.1:34567":         true,
-		"":                        false,
+		"charts.example.com":        true,
+		"CHARTS.example.com:8443":   true,
+		"x.charts.example.com":      false,
+		"charts.example.com.evil":   false,
+		"registry.example.com":      true,
+		"registry.example.com:5000": false,
+		"registry.example.com:443":  true,
+		"a.corp.example":            true,
+		"a.b.corp.example:80":       true,
+		"corp.example":              false,
+		"evilcorp.example":          false,
+		"[::1]:5000":                true,
+		"[::1]:5001":                false,
+		"[fd00::1]:443":             true,
+		"127.0.0.1:34567":           true,
+		"":                          false,
 	} {
 		require.Equal(t, want, p.Host(host), host)
 	}
