@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/redkubes/otomi/pkg/pipeline"
 )
@@ -32,6 +33,15 @@ type applyOptions struct {
 	state deployStateOptions
 }
 
+func (o *applyOptions) flags(flags *pflag.FlagSet) {
+	o.fleet.flags(flags)
+	o.compare.flags(flags)
+	o.fleet.target.cache.flags(flags)
+	flags.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
+	flags.BoolVar(&o.detailedExitcode, "detailed-exitcode", false, "exit with 2 when something was changed")
+	o.state.flags(flags)
+}
+
 func newApply(a *app) *cobra.Command {
 	var o applyOptions
 	cmd := &cobra.Command{
@@ -41,12 +51,7 @@ func newApply(a *app) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return runApply(cmd.Context(), a, o) },
 	}
-	o.fleet.flags(cmd.Flags())
-	o.compare.flags(cmd.Flags())
-	o.fleet.target.cache.flags(cmd.Flags())
-	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask")
-	cmd.Flags().BoolVar(&o.detailedExitcode, "detailed-exitcode", false, "exit with 2 when something was changed")
-	o.state.flags(cmd.Flags())
+	o.flags(cmd.Flags())
 	return cmd
 }
 

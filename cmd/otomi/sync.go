@@ -19,11 +19,6 @@ func newSync(a *app) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return runApply(cmd.Context(), a, o) },
 	}
-	o.fleet.flags(cmd.Flags())
-	o.compare.flags(cmd.Flags())
-	o.fleet.target.cache.flags(cmd.Flags())
-	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask")
-	cmd.Flags().BoolVar(&o.detailedExitcode, "detailed-exitcode", false, "exit with 2 when something was changed")
-	o.state.flags(cmd.Flags())
+	o.flags(cmd.Flags())
 	return cmd
 }

@@ -151,7 +151,7 @@ func TestADirectoryThatOthersWriteIntoIsRefused(t *testing.T) {
 func TestADirectoryOfAnotherUserIsRefused(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		t.Skip("only root can give a directory away")
+		t.Skip("only root can give a directory away: run as root, as CI does, to try it")
 	}
 	dir := t.TempDir()
 	require.NoError(t, os.Chmod(dir, 0o700))

@@ -420,7 +420,7 @@ func TestGitsOwnServer(t *testing.T) {
 	t.Parallel()
 	program, err := exec.LookPath("git")
 	if err != nil {
-		t.Skip("git is not installed")
+		t.Skip("git is not installed: make test installs it")
 	}
 	root := t.TempDir()
 	repo, err := git.PlainInit(filepath.Join(root, "r.git"), true)
@@ -441,7 +441,7 @@ func TestGitsOwnServer(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
 	if resp.StatusCode != http.StatusOK {
-		t.Skip("git http-backend is not installed")
+		t.Skip("git http-backend is not installed: it comes with git, which make test installs")
 	}
 	r := remoteOf(t, func(o *RemoteOptions) { o.SkipTLSVerify = true })
 	for rest, want := range map[string][]File{

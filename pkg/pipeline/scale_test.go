@@ -174,7 +174,7 @@ func TestAReloadParsesOneLayer(t *testing.T) {
 
 func TestTheMemoryOfACluster(t *testing.T) {
 	if testing.Short() {
-		t.Skip("measures allocations of whole runs")
+		t.Skip("-short: it measures allocations of whole runs; make test runs it")
 	}
 	perCluster := func(n int) float64 {
 		f := hundredLayers(n)
