@@ -151,6 +151,7 @@ func (a *app) openState(ctx context.Context, o pipeline.StateOptions) (*pipeline
 	if err != nil {
 		return nil, err
 	}
+	a.report.Hide(s.Secrets())
 	if err := a.reported(diags.Sorted(), s.Shown(diags)); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -482,7 +483,6 @@ func (a *app) renderState(ctx context.Context, run stateRun, o templateOptions, 
 	if err := a.hooks(ctx, run.StateFile, "prepare", "template"); err != nil {
 		return err
 	}
-	a.report.Hide(run.Secrets())
 	var found diag.Diagnostics
 	diags, err := run.Render(ctx, o.capabilities.capabilities(), func(r pipeline.RenderedRelease) error {
 		rendered := report.Rendered{Cluster: run.cluster, File: run.Path(r.State), Release: r.Rendered}
@@ -519,7 +519,6 @@ func (a *app) lintState(ctx context.Context, o lintOptions) error {
 	if err := a.hooks(ctx, s, "prepare", "lint"); err != nil {
 		return err
 	}
-	a.report.Hide(s.Secrets())
 	diags, err := s.Render(ctx, pipeline.Capabilities{}, func(pipeline.RenderedRelease) error { return nil })
 	if err != nil {
 		return err

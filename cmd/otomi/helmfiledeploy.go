@@ -210,7 +210,6 @@ func (a *app) reachStates(ctx context.Context, o deployStateOptions, fleet fleet
 		if !run.Matched() {
 			continue
 		}
-		a.report.Hide(run.Secrets())
 		if need.verb != "status" && need.verb != "test" {
 			if err := a.hooks(ctx, run.StateFile, "prepare", need.verb); err != nil {
 				return nil, done, err

@@ -187,7 +187,7 @@ func (s *StateFile) Close() error { return errors.Join(s.host.Close(), s.p.Close
 func (s *StateFile) CacheFailure() error { return s.p.CacheFailure() }
 
 // Secrets returns the passwords of repositories, and those in addresses of charts, for the redactor.
-func (s *StateFile) Secrets() []string { return Stage{Levels: s.Levels}.Secrets() }
+func (s *StateFile) Secrets() []string { return s.stage().Secrets() }
 
 // Path returns where a state file is.
 func (s *StateFile) Path(state *runlevel.State) string { return s.host.Abs(state.Path) }
