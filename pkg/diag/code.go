@@ -72,6 +72,8 @@ const (
 	TemplateForbidden Code = "template/forbidden"
 	TemplateBudget    Code = "template/budget"
 
+	HCLInvalid Code = "hcl/invalid"
+
 	RunlevelUnknownKey  Code = "runlevel/unknown-key"
 	RunlevelWrongType   Code = "runlevel/wrong-type"
 	RunlevelMissing     Code = "runlevel/missing"
@@ -83,6 +85,7 @@ const (
 	RunlevelNeedAbsent  Code = "runlevel/need-not-installed"
 	RunlevelUnsupported Code = "runlevel/unsupported"
 	RunlevelNone        Code = "runlevel/none"
+	RunlevelRemote      Code = "runlevel/remote"
 	RunlevelSameName    Code = "runlevel/same-name"
 	RunlevelRepoUnknown Code = "runlevel/unknown-repository"
 	SelectorMalformed   Code = "selector/malformed"
@@ -205,6 +208,8 @@ var summaries = map[Code]string{
 	RunlevelNeedLater:   "release of a later runlevel needed",
 	RunlevelNeedAbsent:  "needed release is not installed",
 	RunlevelUnsupported: "unsupported key in a runlevel",
+	HCLInvalid:          "values in HCL that can't be read",
+	RunlevelRemote:      "remote file that can't be had",
 	RunlevelNone:        "no runlevels",
 	RunlevelSameName:    "runlevels of the same name",
 	RunlevelRepoUnknown: "unknown repository of charts",
