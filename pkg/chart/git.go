@@ -128,8 +128,12 @@ func gitFault(p place, what string, err error) error {
 		if p.username != "" || p.password != "" {
 			return faultf(diag.ChartUnauthorized, "%s does not accept the credentials for %s of %s. Correct them", host, what, p.display)
 		}
+		form := "git+https"
+		if p.file {
+			form = "git::https"
+		}
 		return faultf(diag.ChartUnauthorized, "%s wants credentials for %s of %s. Put them into the address from the environment: "+
-			`git+https://USER:{{ requiredEnv "TOKEN" }}@%s/…`, host, what, p.display, host)
+			form+`://USER:{{ requiredEnv "TOKEN" }}@%s/…`, host, what, p.display, host)
 	case errors.Is(err, transport.ErrRepositoryNotFound):
 		return faultf(diag.ChartMissing, "%s has no git repository %s. Correct the address", host, p.url.Path)
 	case errors.Is(err, transport.ErrEmptyRemoteRepository):
@@ -284,6 +288,10 @@ func (r *Remote) pack(ctx context.Context, p place, session transport.UploadPack
 }
 
 func tooLargePack(p place, most string) fault {
+	if p.file {
+		return faultf(diag.RunlevelRemote, "the git repository %s of %s has more than %s at that commit, which is the most that otomi reads. "+
+			"Put what is needed into a smaller one", p.url.Path, hostOf(p.url), most)
+	}
 	return faultf(diag.ChartTooLarge, "the git repository %s of %s has more than %s at that commit, which is the most that otomi reads. "+
 		"Take the chart from a repository or a registry", p.url.Path, hostOf(p.url), most)
 }

@@ -39,6 +39,8 @@ const (
 type clientKey struct {
 	ca, cert, key   string
 	insecure, plain bool
+	// file says that files of a state are fetched with it.
+	file bool
 }
 
 type clientEntry struct {
@@ -50,7 +52,7 @@ type clientEntry struct {
 // client returns the HTTP client for a place. All requests of this file, of the registry's library and of git's go
 // through it, so that every host is allowed, every hop is checked and every answer ends.
 func (r *Remote) client(p place) (*http.Client, error) {
-	k := clientKey{p.repository.CAFile, p.repository.CertFile, p.repository.KeyFile, p.repository.SkipTLSVerify, p.repository.PlainHTTP}
+	k := clientKey{p.repository.CAFile, p.repository.CertFile, p.repository.KeyFile, p.repository.SkipTLSVerify, p.repository.PlainHTTP, p.file}
 	r.mu.Lock()
 	e, ok := r.clients[k]
 	if !ok {
@@ -76,7 +78,7 @@ func (r *Remote) client(p place) (*http.Client, error) {
 			ForceAttemptHTTP2:      true,
 		}
 		e.client = &http.Client{
-			Transport:     &guard{o: r.o, plain: k.plain, base: base},
+			Transport:     &guard{o: r.o, plain: k.plain, file: k.file, base: base},
 			CheckRedirect: checkRedirect,
 		}
 	})
@@ -122,7 +124,9 @@ func tlsConfig(k clientKey) (*tls.Config, error) {
 type guard struct {
 	o     RemoteOptions
 	plain bool
-	base  http.RoundTripper
+	// file says that no chart is fetched.
+	file bool
+	base http.RoundTripper
 }
 
 func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -156,6 +160,8 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 func (g *guard) check(u *url.URL) error {
 	host := hostOf(u)
 	switch {
+	case g.file && (u.Scheme == "http" || u.Scheme == "https") && !g.o.Allow(host):
+		return faultf(diag.TemplateForbidden, "the host %s is on the network, which a state file may only reach where you allow it. Allow it: --allow net=%s", host, host)
 	case u.Scheme == "http" && !g.plain:
 		return faultf(diag.ChartInsecure, "%s would be asked without TLS, so that anyone on the way could hand out another chart. "+
 			"Use https://, or allow it for this repository with plainHttp: true", host)

@@ -80,6 +80,8 @@ type Remote struct {
 	mu      sync.Mutex
 	clients map[clientKey]*clientEntry
 	indexes memo[*index]
+	// downloads are files of states.
+	downloads memo[Download]
 }
 
 // Resolved is what a reference means at one moment: all that a lock file has to remember.
@@ -274,6 +276,8 @@ type place struct {
 	username, password string
 	// repository has the TLS options, and what else the entry says.
 	repository Repository
+	// file says that it is no chart but a file of a state.
+	file bool
 }
 
 // place takes a reference apart. The error is a fault.

@@ -114,6 +114,8 @@ func (s *Store) source(name string, text []byte) {
 // From elsewhere it is what charts.lock says, out of vendor/charts, the cache or the network, and nothing that is not
 // locked. Without a charts.lock it is what the network says now.
 //
+// A library is a chart too: who installs one asks Installable.
+//
 // A chart that is not there, is none, is over a bound, or is not the one that is locked is a diagnostic; the error is a file
 // that can't be read or a network that fails. The chart is nil unless both are empty of errors.
 func (s *Store) Load(ctx context.Context, r Ref) (*Chart, diag.Diagnostics, error) {
@@ -336,10 +338,11 @@ func (s *Store) build(files []File, display string, from Origin) (*Chart, diag.D
 	if err != nil {
 		return nil, diag.Diagnostics{invalid(c.Range, fmt.Sprintf("Helm can't load the chart %s: %v. Correct it; helm lint tells more.", path.Base(display), err))}, nil
 	}
-	if problem := uninstallable(loaded); problem != "" {
-		if text, ok := c.File("Chart.yaml"); ok {
-			s.source(c.Range.File, text)
-		}
+	problem := uninstallable(loaded)
+	if text, ok := c.File("Chart.yaml"); ok && (problem != "" || loaded.Metadata.Type == "library") {
+		s.source(c.Range.File, text)
+	}
+	if problem != "" {
 		return nil, diag.Diagnostics{invalid(c.Range, problem)}, nil
 	}
 	c.Name, c.Version, c.AppVersion = loaded.Metadata.Name, loaded.Metadata.Version, loaded.Metadata.AppVersion
@@ -397,13 +400,22 @@ func nameOf(files []File) string {
 	return m.Name
 }
 
-// uninstallable says what keeps a chart that can be loaded from being installed: what helm install looks at before it
-// begins (cmd/helm, checkIfInstallable; pkg/action, CheckDependencies).
-func uninstallable(c *helmchart.Chart) string {
-	if kind := c.Metadata.Type; kind != "" && kind != "application" {
-		return fmt.Sprintf("the chart %s is of type %s, which can only be part of other charts. Install one of these, or make its type application.",
-			c.Name(), kind)
+// Installable reports a chart that can only be part of others, as helm install does before it begins (cmd/helm, checkIfInstallable).
+func Installable(c *Chart) diag.Diagnostics {
+	var metadata struct{ Type string }
+	if err := json.Unmarshal(c.Metadata, &metadata); err != nil {
+		panic(fmt.Sprintf("chart: metadata that was written as JSON can't be read: %v", err))
 	}
+	if metadata.Type != "library" {
+		return nil
+	}
+	return diag.Diagnostics{invalid(c.Range, fmt.Sprintf(
+		"the chart %s is of type library, which can only be part of other charts. Install one of these, or make its type application.", c.Name))}
+}
+
+// uninstallable says what keeps a chart that can be loaded from being used: dependencies that it lacks (Helm 3.22, pkg/action,
+// CheckDependencies).
+func uninstallable(c *helmchart.Chart) string {
 	var missing []string
 	for _, d := range c.Metadata.Dependencies {
 		if !slices.ContainsFunc(c.Dependencies(), func(sub *helmchart.Chart) bool { return sub.Name() == d.Name }) {

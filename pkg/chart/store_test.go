@@ -73,7 +73,6 @@ func TestLoadReports(t *testing.T) {
 		"charts/sub/Chart.yaml":      chartYAML,
 		"charts/sub/charts/x/a.yaml": "",
 	}
-	files["charts/lib/Chart.yaml"] = chartYAML + "type: library\n"
 	files["charts/needy/Chart.yaml"] = chartYAML + "dependencies: [{name: redis, version: 1.x}, {name: sub, version: 1.x}]\n"
 	files["charts/needy/charts/sub/Chart.yaml"] = "apiVersion: v2\nname: sub\nversion: 1.0.0\n"
 	tests := []struct {
@@ -101,7 +100,6 @@ func TestLoadReports(t *testing.T) {
 		{"charts/grafna-1.0.0.tgz", diag.ChartMissing, "50.yaml:3:12", "no archive builtin:charts/grafna-1.0.0.tgz"},
 		{"", diag.ChartUnsupported, "50.yaml:3:12", ""},
 		{"nameless", diag.ChartInvalid, "builtin:charts/nameless/Chart.yaml", "chart.metadata.name is required"},
-		{"lib", diag.ChartInvalid, "builtin:charts/lib/Chart.yaml", "type library"},
 		{"needy", diag.ChartInvalid, "builtin:charts/needy/Chart.yaml", "depends on redis, which"},
 		{"empty", diag.ChartInvalid, "builtin:charts/empty/Chart.yaml", "Chart.yaml file is missing"},
 		{"ignore", diag.ChartInvalid, "builtin:charts/ignore/.helmignore", "double-star"},
@@ -120,6 +118,28 @@ func TestLoadReports(t *testing.T) {
 			require.Contains(t, ds[0].Detail, tt.detail)
 		})
 	}
+}
+
+// A library is loaded, since it may be a part of another chart, and not installed.
+func TestLibraryIsNotInstallable(t *testing.T) {
+	t.Parallel()
+	s := chart.NewStore(chart.Options{Stack: stack(map[string]string{
+		"charts/lib/Chart.yaml": chartYAML + "type: library\n",
+		"charts/app/Chart.yaml": chartYAML + "type: application\n",
+	})})
+	c, ds, err := s.Load(t.Context(), chart.Ref{Chart: "lib"})
+	require.NoError(t, err)
+	require.Empty(t, ds)
+	ds = chart.Installable(c)
+	require.Len(t, ds, 1)
+	require.Equal(t, diag.ChartInvalid, ds[0].Code)
+	require.Equal(t, "builtin:charts/lib/Chart.yaml", ds[0].Range.String())
+	require.Contains(t, ds[0].Detail, "type library")
+	require.Contains(t, s.Sources(), "builtin:charts/lib/Chart.yaml")
+	c, ds, err = s.Load(t.Context(), chart.Ref{Chart: "app"})
+	require.NoError(t, err)
+	require.Empty(t, ds)
+	require.Empty(t, chart.Installable(c))
 }
 
 // TestLoadReadsWhatHelmReads compares the files with those of Helm's own directory loader.
