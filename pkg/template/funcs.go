@@ -2,6 +2,7 @@ package template
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -41,8 +42,8 @@ func (r *run) funcs(uses func(name string) bool) template.FuncMap {
 		"isFile":         r.isFile,
 		"isDir":          r.isDir,
 
-		"fetchSecretValue": func(ref string) (string, error) { return Resolve(ref, r.o.Dir, r.o.Files) },
-		"expandSecretRefs": func(m map[string]any) (any, error) { return ResolveAll(m, r.o.Dir, r.o.Files) },
+		"fetchSecretValue": r.fetchSecretValue,
+		"expandSecretRefs": r.expandSecretRefs,
 		"getHostByName": func(string) (string, error) {
 			return "", forbidden{"getHostByName asks the network, which a template may not. " + useValues}
 		},
@@ -74,6 +75,27 @@ func used(texts ...[]byte) func(name string) bool {
 
 // useValues is what to do in place of asking the world.
 const useValues = "Put what it gives into the values repository, and read it from .Values instead."
+
+// fetchSecretValue is what a reference names, which must be a text.
+func (r *run) fetchSecretValue(ref string) (string, error) {
+	v, err := valueOf(ref, cmp.Or(r.o.RefDir, r.o.Dir), r.o.Files)
+	if err != nil {
+		return "", err
+	}
+	text, ok := v.(string)
+	if !ok {
+		if v == nil {
+			return "", authoredError{"fetchSecretValue: the reference names nothing that is there, or null"}
+		}
+		return "", authoredError{fmt.Sprintf("fetchSecretValue: the reference names a value of the type %T, and a text is asked for: use expandSecretRefs", v)}
+	}
+	return text, nil
+}
+
+func (r *run) expandSecretRefs(m map[string]any) (any, error) {
+	v, err := ResolveAll(m, cmp.Or(r.o.RefDir, r.o.Dir), r.o.Files)
+	return clone(v, map[uintptr]any{}), err
+}
 
 // get follows a dotted path. A key that is there with null is found; a path through anything but a map or a struct is an
 // error also with a default, as in helmfile.
@@ -176,15 +198,23 @@ func toYAML(v any) (string, error) {
 	return string(text), err
 }
 
-// fromYAML reads as state files are read: helmfile's functions and its state files share one reading.
+// fromYAML reads as state files are read: helmfile's functions and its state files share one reading. Of several documents it
+// reads the first.
 func fromYAML(text string) (any, error) {
-	root, ds := yaml.ReadState([]byte(text), yaml.ReadOptions{File: "fromYaml", StringKeys: true, Dates: true})
+	roots, ds := yaml.ReadStates([]byte(text), yaml.ReadOptions{File: "fromYaml", Secret: true, StringKeys: true, Dates: true})
 	for _, d := range ds {
 		if d.Severity == diag.Error {
-			return nil, authoredError{fmt.Sprintf("reading YAML at line %d: %s", d.Range.Start.Line, d.Code.Summary())}
+			if d.Code == diag.YAMLTooLarge {
+				return nil, overBudget{"fromYaml: " + d.Detail}
+			}
+			what, _, _ := strings.Cut(d.Detail, ". ")
+			return nil, authoredError{fmt.Sprintf("reading YAML at line %d: %s: %s", d.Range.Start.Line, d.Code.Summary(), what)}
 		}
 	}
-	return clone(root.Plain(), map[uintptr]any{}), nil
+	if len(roots) == 0 {
+		return nil, nil
+	}
+	return clone(roots[0].PlainExact(), map[uintptr]any{}), nil
 }
 
 // keys and values are sprig's, which take Go's random order of maps; sorted, a template writes the same text every time.

@@ -23,10 +23,11 @@ const (
 )
 
 // Functions returns sprig's functions and those that text/template itself prints with; keys and values come in order, where
-// sprig's take Go's random order of maps. Guard puts them under bounds.
+// sprig's take Go's random order of maps, and integers count as Helm's own build has them (countsTexts). Guard puts them under bounds.
 func Functions() template.FuncMap {
 	f := sprig.TxtFuncMap()
 	f["keys"], f["values"] = keys, values
+	countsTexts(f)
 	f["print"], f["println"], f["printf"] = fmt.Sprint, fmt.Sprintln, fmt.Sprintf
 	f["html"], f["js"], f["urlquery"] = template.HTMLEscaper, template.JSEscaper, template.URLQueryEscaper
 	return f

@@ -10,7 +10,9 @@ var (
 	calling  = regexp.MustCompile(`(?s)^(error calling [A-Za-z0-9_.]+: )(.*)$`)
 	// What include, tpl and template say of a name that no template has (text/template, ExecuteTemplate and walkTemplate).
 	nameless = regexp.MustCompile(`^(?:error calling (?:include|tpl): )?(?:template: )?(?:no )?template ("(?:[^"\\]|\\.)*") (?:associated with template .*|not defined)$`)
-	authored = regexp.MustCompile(`^error calling (fail|required): `)
+	// What eq says of lists and maps (text/template/funcs.go): it prints them.
+	comparing = regexp.MustCompile(`(?s)^(error calling (?:eq|ne): )non-comparable types? .*$`)
+	authored  = regexp.MustCompile(`^error calling (fail|required): `)
 )
 
 // Redact takes the values out of a message of text/template, since they may be secret: a diagnostic shows the place, and
@@ -25,6 +27,9 @@ func Redact(message string) string {
 	}
 	if m := nameless.FindStringSubmatch(message); m != nil {
 		return "there is no template " + m[1]
+	}
+	if m := comparing.FindStringSubmatch(message); m != nil {
+		return m[1] + "lists and maps can't be compared: use deepEqual"
 	}
 	if authored.MatchString(message) {
 		return calling.ReplaceAllString(message, "$2")

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"text/template"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/redkubes/otomi/pkg/diag"
@@ -37,6 +38,8 @@ type Options struct {
 	Allow Permissions
 	// Dir is the directory that paths in the template are seen from, as a path of Files.
 	Dir string
+	// RefDir is the directory that paths in references (ref+file://PATH) are seen from; empty where that is Dir.
+	RefDir string
 	// Files are the files that may be read; nil where none may.
 	Files Files
 	// Programs run programs where Allow.Exec lets them.
@@ -251,20 +254,24 @@ func guess(key string, keys []string) string {
 	return " Set the value, or ask for it with: get PATH DEFAULT MAP"
 }
 
-// siblings are the keys of the map that key was looked for in, as far as a path from the root of the data tells.
+// siblings are the keys of the map that key was looked for in, as far as a path from the root of the data tells. Where with,
+// range or tpl made something else the dot it can't be told, but that names at the root begin with a capital.
 func siblings(data any, expression, key string) []string {
 	names := strings.Split(strings.TrimPrefix(expression, "$"), ".")
 	if len(names) < 2 || names[0] != "" {
 		return nil
 	}
-	for _, name := range names[1:] {
+	for i, name := range names[1:] {
+		if labels, ok := data.(map[string]string); ok && name == key {
+			return slices.Collect(maps.Keys(labels))
+		}
 		m, ok := data.(map[string]any)
 		if !ok {
 			return nil
 		}
 		next, ok := m[name]
 		if !ok {
-			if name != key {
+			if name != key || i == 0 && !unicode.IsUpper(first(name)) {
 				return nil
 			}
 			return slices.Collect(maps.Keys(m))
@@ -274,8 +281,28 @@ func siblings(data any, expression, key string) []string {
 	return nil
 }
 
-// Data returns a copy of plain values as templates see them.
-func Data(v any) any { return clone(v, map[uintptr]any{}) }
+func first(s string) rune {
+	r, _ := utf8.DecodeRuneInString(s)
+	return r
+}
+
+// Data returns a copy of plain values as templates see them. What stands under Environment at the root is a copy of its own, as
+// in helmfile: set on .Values does not change .Environment.Values.
+func Data(v any) any {
+	root, ok := v.(map[string]any)
+	if !ok {
+		return clone(v, map[uintptr]any{})
+	}
+	m, seen := make(map[string]any, len(root)), map[uintptr]any{}
+	for k, item := range root {
+		if k == "Environment" {
+			m[k] = clone(item, map[uintptr]any{})
+			continue
+		}
+		m[k] = clone(item, seen)
+	}
+	return m
+}
 
 // clone copies maps and lists; one that stands at two places is one in the copy too, so that .StateValues stays another
 // name of .Values. An integer becomes an int, which is what helmfile's reading gives a template: until, repeat and indent

@@ -252,11 +252,16 @@ func (r *run) requiredEnv(name string) (string, error) {
 	return value, err
 }
 
-// expandenv replaces $NAME and ${NAME}; each must be one that may be read.
+// expandenv replaces $NAME and ${NAME} as os.Expand does, by which sprig's goes; each must be one that may be read. The names
+// that a shell alone has ($$, $1, $*) are never set.
 func (r *run) expandenv(text string) (string, error) {
 	var failed error
 	out := variable.ReplaceAllStringFunc(text, func(found string) string {
-		value, err := r.env("expandenv", strings.Trim(found, "${}"))
+		name := strings.TrimSuffix(strings.TrimPrefix(found[1:], "{"), "}")
+		if name == "" || strings.Contains(special, name) {
+			return ""
+		}
+		value, err := r.env("expandenv", name)
 		if failed == nil {
 			failed = err
 		}
@@ -265,5 +270,8 @@ func (r *run) expandenv(text string) (string, error) {
 	return out, failed
 }
 
-// variable is a reference that os.Expand, by which sprig's expandenv goes, takes for one.
-var variable = regexp.MustCompile(`\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z0-9_]+\})`)
+// variable is what os.Expand replaces: a name, one in braces, or an open brace that nothing closes. special are the names of one
+// character that a shell has.
+const special = "*#$@!?-0123456789"
+
+var variable = regexp.MustCompile(`\$(?:[*#$@!?0-9-]|[A-Za-z_][A-Za-z0-9_]*|\{[^}]*\}|\{)`)

@@ -95,7 +95,7 @@ func TestTheWorldOfATemplateRefuses(t *testing.T) {
 		{`{{ env "HOME" }}`, o, diag.TemplateForbidden, "d/x.gotmpl:1:4", "Allow it: --allow env=HOME"},
 		{`{{ requiredEnv "EMPTY" }}`, o, diag.TemplateExecution, "d/x.gotmpl:1:4", "EMPTY of the environment is required"},
 		{`{{ include "bad" (dict) }}`, o, diag.TemplateUndefined, "d/_h.tpl:3:5", `"nope"`},
-		{`{{ fetchSecretValue "ref+awsssm://x" }}`, o, diag.TemplateForbidden, "d/x.gotmpl:1:4", "ref+awsssm://"},
+		{`{{ fetchSecretValue "ref+awsssm://xy" }}`, o, diag.TemplateForbidden, "d/x.gotmpl:1:4", "ref+awsssm://"},
 		{`{{ "1: a" | fromYaml }}`, o, diag.TemplateExecution, "d/x.gotmpl:1:13", "key is not a string"},
 	} {
 		_, ds := template.Execute(t.Context(), []byte(tt.text), nil, tt.o)

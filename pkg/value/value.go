@@ -49,6 +49,9 @@ type Node struct {
 	Kind Kind
 	// Scalar is the value of a scalar: bool, int64, float64 or string. It is nil for null, lists and maps.
 	Scalar any
+	// Exact is a scalar as helmfile's library gives it to a template, where that is none of Scalar's types: a time.Time, whose
+	// Scalar is its text, or a uint64, whose Scalar is a float64. It is nil for every other.
+	Exact any
 	// Items are the elements of a list.
 	Items []*Node
 	// Fields are the entries of a map, in the order of their appearance; no key stands twice.
@@ -138,7 +141,12 @@ func (n *Node) Text() string {
 
 // Plain returns the tree as the plain Go values that templates and JSON want: map[string]any, []any, string, bool,
 // int64, float64 and nil. The result shares nothing with the tree.
-func (n *Node) Plain() any {
+func (n *Node) Plain() any { return n.plain(false) }
+
+// PlainExact is Plain with what Exact has of each scalar, for the templates of state files.
+func (n *Node) PlainExact() any { return n.plain(true) }
+
+func (n *Node) plain(exact bool) any {
 	if n == nil {
 		return nil
 	}
@@ -146,16 +154,19 @@ func (n *Node) Plain() any {
 	case Map:
 		m := make(map[string]any, len(n.Fields))
 		for _, f := range n.Fields {
-			m[f.Key] = f.Value.Plain()
+			m[f.Key] = f.Value.plain(exact)
 		}
 		return m
 	case List:
 		l := make([]any, len(n.Items))
 		for i, item := range n.Items {
-			l[i] = item.Plain()
+			l[i] = item.plain(exact)
 		}
 		return l
 	default:
+		if exact && n.Exact != nil {
+			return n.Exact
+		}
 		return n.Scalar
 	}
 }

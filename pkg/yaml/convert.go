@@ -7,6 +7,7 @@ import (
 	"math"
 	"regexp"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/redkubes/otomi/pkg/diag"
@@ -130,7 +131,9 @@ func (r *reader) node(n *yaml.Node, depth int, empty diag.Range) (*value.Node, t
 		}
 		return l, r.closed(n, l, tok, end, ']')
 	default:
-		return value.NewScalar(origin, r.scalar(n, tok)), tok
+		out := value.NewScalar(origin, r.scalar(n, tok))
+		out.Exact = r.exact(n)
+		return out, tok
 	}
 }
 
@@ -497,6 +500,26 @@ func (r *reader) stateScalar(n *yaml.Node, tok token) any {
 	default:
 		return n.Value
 	}
+}
+
+// exact is what helmfile's library makes of a scalar that a tree has no type for.
+func (r *reader) exact(n *yaml.Node) any {
+	if !r.state || !r.o.Dates {
+		return nil
+	}
+	const shortest = len("0x8000000000000000") // of what is over an int64
+	switch tag := n.ShortTag(); {
+	case tag == "!!int" && len(n.Value) >= shortest, tag == "!!timestamp":
+		var v any
+		if n.Decode(&v) != nil {
+			return nil
+		}
+		switch v := v.(type) {
+		case uint64, time.Time:
+			return v
+		}
+	}
+	return nil
 }
 
 // token finds where n stands: its properties (anchor, tag) are skipped, so that the place is that of the value.
