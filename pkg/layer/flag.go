@@ -26,19 +26,51 @@ func File(name string, text []byte) (Layer, diag.Diagnostics) {
 // text a list of PATH=VALUE with commas between. Later ones beat earlier ones. The grammar is helmfile's (pkg/maputil,
 // cmd/helmfile): a comma always separates, the first = ends the path; a path has dots between keys, \. for a dot in one,
 // and [0] into a list whose gaps become null. With --state-values-set true, false and null (in any case) and whole numbers
-// without a leading zero are what they look like; everything else, and all of --state-values-set-string, is a string.
+// without a leading zero are what they look like; everything else, and all of --state-values-set-string, is a string. There
+// quotes around a value keep the commas in it, and stay; an assignment without a value is left out, which is a warning, and
+// one with a blank in its path, which helmfile leaves out too, is an error.
 func Assignments(flag string, texts []string) (Layer, diag.Diagnostics) {
 	l := Layer{Name: flag, Flag: true, Scope: Everywhere, Root: value.NewMap(value.Origin{Layer: flag})}
 	var diags diag.Diagnostics
 	for _, text := range texts {
-		for assignment := range strings.SplitSeq(text, ",") {
+		for _, assignment := range split(flag, text) {
+			key, written, _ := strings.Cut(assignment, "=")
+			if flag == SetString && written == "" && strings.HasSuffix(assignment, "=") {
+				d := problem(diag.ValuesFlag, diag.Range{}, "%s %q has no value and is left out, as in helmfile; %s %s= sets an empty string.", flag, key, Set, key)
+				d.Severity = diag.Warning
+				diags = append(diags, d)
+				continue
+			}
 			if err := assign(l.Root, flag, assignment); err != nil {
-				key, _, _ := strings.Cut(assignment, "=")
 				diags = append(diags, problem(diag.ValuesFlag, diag.Range{}, "%s %q: %s.", flag, key, err))
 			}
 		}
 	}
 	return l, diags
+}
+
+// split are the assignments of a text.
+func split(flag, text string) []string {
+	if flag != SetString {
+		return strings.Split(text, ",")
+	}
+	var out []string
+	for {
+		end := strings.IndexByte(text, ',')
+		if i := strings.IndexByte(text, '='); i >= 0 && (end < 0 || i < end) && i+1 < len(text) && strings.ContainsRune(`'"`, rune(text[i+1])) {
+			if closing := strings.IndexAny(text[i+2:], `'"`); closing >= 0 {
+				rest := i + 2 + closing + 1
+				if end = strings.IndexByte(text[rest:], ','); end >= 0 {
+					end += rest
+				}
+			}
+		}
+		if end < 0 {
+			return append(out, text)
+		}
+		out = append(out, text[:end])
+		text = text[end+1:]
+	}
 }
 
 // assign carries out one PATH=VALUE. No error shows the value: it may be a secret.
@@ -49,6 +81,8 @@ func assign(root *value.Node, flag, text string) error {
 	}
 	path, err := value.ParsePath(key)
 	switch {
+	case flag == SetString && strings.ContainsAny(key, " \t\r\n"):
+		return errors.New("a path has no blanks; leave them out")
 	case err != nil:
 		return err
 	case len(path) == 0 || path[0].InList:

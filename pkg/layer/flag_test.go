@@ -30,7 +30,7 @@ func TestAssignmentsReadWhatHelmfileReads(t *testing.T) {
 		"number past int64":   {texts: []string{"a=9223372036854775808"}, want: `{"a":"9223372036854775808"}`},
 		"first = ends a path": {texts: []string{"a=b=c,d=="}, want: `{"a":"b=c","d":"="}`},
 		"quotes stay":         {texts: []string{`a="x",b='y'`}, want: `{"a":"\"x\"","b":"'y'"}`},
-		"empty value":         {texts: []string{"a="}, want: `{"a":""}`},
+		"empty value":         {texts: []string{"a="}, want: `{"a":""}`, strings: "-"},
 		"the last wins":       {texts: []string{"a=1,a=2", "a=3"}, want: `{"a":3}`, strings: `{"a":"3"}`},
 		"a value for a map":   {texts: []string{"a.b=x,a=y"}, want: `{"a":"y"}`},
 		"a map for null":      {texts: []string{"a=null,a.b=x"}, want: `{"a":{"b":"x"}}`, strings: "-"},
@@ -58,6 +58,36 @@ func TestAssignmentsReadWhatHelmfileReads(t *testing.T) {
 				})
 			}
 		})
+	}
+}
+
+// The results are those of helmfile 1.7.2 (print-env), but for what is refused here.
+func TestStringAssignmentsAreHelmfilesOwnGrammar(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`a="x,y",b=2`: `{"a":"\"x,y\"","b":"2"}`,
+		`a='x,y'`:     `{"a":"'x,y'"}`,
+		`a="x`:        `{"a":"\"x"}`,
+		`a=b"c,d=e"`:  `{"a":"b\"c","d":"e\""}`,
+		`a=,b=1`:      `{"b":"1"}`,
+		`a= 1`:        `{"a":" 1"}`,
+		` a=1`:        "a path has no blanks",
+		`a=1, b=2`:    "a path has no blanks",
+		`a=1,`:        "there is no value",
+		`a`:           "there is no value",
+		`a..b=1`:      "a key is empty",
+		`a[x]=1`:      "is no index",
+	} {
+		l, diags := Assignments(SetString, []string{text})
+		if !strings.HasPrefix(want, "{") {
+			require.Len(t, diags, 1, text)
+			require.Contains(t, diags[0].Detail, want, text)
+			continue
+		}
+		require.False(t, diags.HasErrors(), text)
+		got, err := json.Marshal(l.Root.Plain())
+		require.NoError(t, err)
+		require.JSONEq(t, want, string(got), text)
 	}
 }
 
