@@ -55,25 +55,30 @@ func newApply(a *app) *cobra.Command {
 	return cmd
 }
 
-func runApply(ctx context.Context, a *app, o applyOptions) error {
+func runApply(ctx context.Context, a *app, o applyOptions) (err error) {
 	if plain, err := a.plainDeployment(&o.state, &o.fleet); plain || err != nil {
 		if err != nil {
 			return err
 		}
 		return a.applyState(ctx, o)
 	}
-	f, err := a.gather(ctx, o.fleet)
+	verb := "apply"
+	if o.every {
+		verb = "sync"
+	}
+	f, err := a.gather(ctx, o.fleet, verb)
 	if err != nil {
 		return err
 	}
 	defer a.close(f.platform, o.fleet.target.cache)
+	defer func() { err = f.done(ctx, err) }()
 	d := newDeployment(f)
 	err = f.each(ctx, func(ctx context.Context, stage pipeline.Stage, client *pipeline.Client) error {
 		compare := o.compare.diff()
 		compare.Every = o.every
 		plan, err := f.plan(ctx, stage, client, compare)
 		if err == nil {
-			d.add(plan, client)
+			d.add(plan, client, stage.Hooks)
 		}
 		return err
 	})

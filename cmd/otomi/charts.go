@@ -54,7 +54,7 @@ func (a *app) everywhere(ctx context.Context, o targetOptions) (*pipeline.Platfo
 	}
 	stages := make([]pipeline.Stage, 0, len(clusters))
 	for _, c := range clusters {
-		stage, err := a.evaluate(ctx, platform, c, selectOptions{})
+		stage, err := a.evaluate(ctx, platform, c, selectOptions{}, "")
 		if err != nil {
 			_ = platform.Close() // what failed is said already
 			return nil, nil, err

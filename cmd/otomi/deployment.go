@@ -17,14 +17,15 @@ type deployment struct {
 	*fleet
 	plans   []pipeline.Plan
 	clients []*pipeline.Client
+	hooks   []*pipeline.Hooks
 	results []report.Result
 }
 
 func newDeployment(f *fleet) *deployment { return &deployment{fleet: f} }
 
-// add takes the plan of one more cluster.
-func (d *deployment) add(plan pipeline.Plan, client *pipeline.Client) {
-	d.plans, d.clients = append(d.plans, plan), append(d.clients, client)
+// add takes the plan of one more cluster, and the hooks of its runlevels.
+func (d *deployment) add(plan pipeline.Plan, client *pipeline.Client, hooks *pipeline.Hooks) {
+	d.plans, d.clients, d.hooks = append(d.plans, plan), append(d.clients, client), append(d.hooks, hooks)
 }
 
 func (d *deployment) json() bool { return d.options.output == "json" }
@@ -57,7 +58,10 @@ func (d *deployment) carryOut(ctx context.Context, q question) (changed bool, er
 		}
 		changed = true
 		started := time.Now()
-		result.Result, err = pipeline.Apply(ctx, plan, d.clients[i], pipeline.ApplyOptions{Emit: d.event})
+		of := pipeline.Deployment{Plans: []pipeline.Plan{plan}}
+		options := d.hooks[i].Programs(pipeline.ApplyOptions{Emit: d.event}, of, d.verb)
+		result.Result, err = pipeline.Apply(ctx, plan, d.clients[i], options)
+		err = errors.Join(err, d.ran(d.platform.Shown)(d.hooks[i].Finish(ctx, of, d.verb, err)))
 		result.Elapsed = time.Since(started)
 		if !d.json() {
 			d.report.Result(result)

@@ -45,23 +45,24 @@ func newDestroy(a *app) *cobra.Command {
 	return cmd
 }
 
-func runDestroy(ctx context.Context, a *app, o destroyOptions) error {
+func runDestroy(ctx context.Context, a *app, o destroyOptions) (err error) {
 	if plain, err := a.plainDeployment(&o.state, &o.fleet); plain || err != nil {
 		if err != nil {
 			return err
 		}
 		return a.destroyState(ctx, o)
 	}
-	f, err := a.gather(ctx, o.fleet)
+	f, err := a.gather(ctx, o.fleet, "destroy")
 	if err != nil {
 		return err
 	}
 	defer f.platform.Close()
+	defer func() { err = f.done(ctx, err) }()
 	d := newDeployment(f)
 	err = f.each(ctx, func(ctx context.Context, stage pipeline.Stage, client *pipeline.Client) error {
 		plan, err := f.platform.Teardown(ctx, stage, client, o.deleteNamespaces)
 		if err == nil {
-			d.add(plan, client)
+			d.add(plan, client, stage.Hooks)
 		}
 		return err
 	})

@@ -64,18 +64,19 @@ func newDiff(a *app) *cobra.Command {
 	return cmd
 }
 
-func runDiff(ctx context.Context, a *app, o diffOptions) error {
+func runDiff(ctx context.Context, a *app, o diffOptions) (err error) {
 	if plain, err := a.plainDeployment(&o.state, &o.fleet); plain || err != nil {
 		if err != nil {
 			return err
 		}
 		return a.diffState(ctx, o)
 	}
-	f, err := a.gather(ctx, o.fleet)
+	f, err := a.gather(ctx, o.fleet, "diff")
 	if err != nil {
 		return err
 	}
 	defer a.close(f.platform, o.fleet.target.cache)
+	defer func() { err = f.done(ctx, err) }()
 	var plans []pipeline.Plan
 	differ := false
 	err = f.each(ctx, func(ctx context.Context, stage pipeline.Stage, client *pipeline.Client) error {

@@ -49,10 +49,13 @@ type fleet struct {
 	failed  bool
 	// failures are the clusters that failed while others went on.
 	failures []report.Result
+	// verb is the one whose hooks run.
+	verb string
 }
 
-// gather opens the values repository and evaluates its clusters. The caller closes the fleet's platform.
-func (a *app) gather(ctx context.Context, o fleetOptions) (*fleet, error) {
+// gather opens the values repository and evaluates its clusters for a verb, whose hooks of prepare run; without one none do. The caller
+// calls done, and closes the fleet's platform.
+func (a *app) gather(ctx context.Context, o fleetOptions, verb string) (f *fleet, err error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
@@ -60,21 +63,29 @@ func (a *app) gather(ctx context.Context, o fleetOptions) (*fleet, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &fleet{app: a, options: o, platform: platform, servers: map[string]string{}}
+	f = &fleet{app: a, options: o, platform: platform, servers: map[string]string{}, verb: verb}
 	for _, c := range clusters {
-		stage, err := a.evaluate(ctx, platform, c, o.selection)
+		stage, err := a.evaluate(ctx, platform, c, o.selection, verb)
 		if err == nil {
 			f.stages = append(f.stages, stage)
 			continue
 		}
 		if err := f.fail(c.ID, err); err != nil {
-			return nil, errors.Join(err, platform.Close())
+			return nil, errors.Join(f.done(ctx, err), platform.Close())
 		}
 	}
 	if err := a.matched(f.stages, o.selection); err != nil {
-		return nil, errors.Join(err, platform.Close())
+		return nil, errors.Join(f.done(ctx, err), platform.Close())
 	}
 	return f, nil
+}
+
+// done runs the hooks of cleanup that have not run, and returns how the verb ended with what went wrong there.
+func (f *fleet) done(ctx context.Context, err error) error {
+	for _, stage := range f.stages {
+		err = f.cleanedUp(ctx, stage.Hooks, f.platform.Shown, f.verb, err)
+	}
+	return err
 }
 
 // fail notes that a cluster failed. It returns the error where that ends the run.
@@ -137,8 +148,9 @@ func (f *fleet) each(ctx context.Context, work func(context.Context, pipeline.St
 	return nil
 }
 
-// evaluate validates the values of a cluster and evaluates its runlevels. Diagnostics have been shown when it returns.
-func (a *app) evaluate(ctx context.Context, platform *pipeline.Platform, c pipeline.Cluster, s selectOptions) (pipeline.Stage, error) {
+// evaluate validates the values of a cluster and evaluates its runlevels for a verb, or for none, so that no hook runs. Diagnostics
+// have been shown when it returns.
+func (a *app) evaluate(ctx context.Context, platform *pipeline.Platform, c pipeline.Cluster, s selectOptions, verb string) (pipeline.Stage, error) {
 	values, diags, err := platform.Validate(ctx, c)
 	if err != nil {
 		return pipeline.Stage{}, err
@@ -147,9 +159,15 @@ func (a *app) evaluate(ctx context.Context, platform *pipeline.Platform, c pipel
 	if err := a.reported(diags, platform.Shown(diags)); err != nil {
 		return pipeline.Stage{}, err
 	}
-	stage, diags := platform.Evaluate(ctx, values, s.selectors)
+	stage, diags, err := platform.EvaluateFor(ctx, values, s.selectors, verb)
 	a.report.Hide(stage.Secrets())
-	return stage, a.reported(diags, platform.Shown(diags))
+	if err = errors.Join(a.reported(diags, platform.Shown(diags)), err); err != nil {
+		return stage, a.cleanedUp(ctx, stage.Hooks, platform.Shown, verb, err)
+	}
+	if stage.Hooks != nil {
+		err = a.ran(platform.Shown)(stage.Hooks.Prepare(ctx, verb)) // which ran; what they said is told
+	}
+	return stage, err
 }
 
 // matched returns an error with an exit code of its own where selectors were given and no release of any cluster matches

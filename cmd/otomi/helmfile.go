@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/redkubes/otomi/kubernetes"
 	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/pipeline"
 	"github.com/redkubes/otomi/pkg/report"
@@ -27,9 +28,11 @@ type stateOptions struct {
 	namespace   string
 	kubeContext string
 	chart       string
+	skipCharts  bool
 	needs       needsOptions
 	values      []string
 	set         []string
+	arguments   argumentOptions
 }
 
 // needsOptions say what becomes of the releases that selected ones need.
@@ -51,6 +54,8 @@ func (o *stateOptions) flags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.needs.enforce, "enforce-needs-are-installed", false, "refuse releases that need one that is not installed")
 	flags.StringArrayVar(&o.values, "values", nil, "values `FILE` of all releases of the state files")
 	flags.StringArrayVar(&o.set, "set", nil, "single values of all releases of the state files, as Helm's --set")
+	flags.BoolVar(&o.skipCharts, "skip-charts", false, "with list and destroy: run no hooks of prepare and cleanup of the state files")
+	o.arguments.argsFlag(flags)
 	idle(flags)
 }
 
@@ -58,7 +63,7 @@ func (o *stateOptions) flags(flags *pflag.FlagSet) {
 func idle(flags *pflag.FlagSet) {
 	const usage = "accepted as helmfile has it; it has no effect here"
 	for _, name := range []string{
-		"skip-deps", "skip-charts", "skip-refresh", "skip-cleanup", "sequential-helmfiles", "quiet", "debug", "color", "interactive",
+		"skip-deps", "skip-repos", "keep-temp-dir", "skip-refresh", "skip-cleanup", "sequential-helmfiles", "quiet", "debug", "color", "interactive",
 		"enable-live-output", "disable-force-update", "strip-args-values-on-exit-error", "oci-plain-http", "enforce-plugin-verification",
 	} {
 		if flags.Lookup(name) != nil {
@@ -87,7 +92,7 @@ func (a *app) plain(o *stateOptions, target targetOptions) (bool, error) {
 		return true, nil
 	}
 	if target.compiled() {
-		return false, nil
+		return false, a.meansChart(target)
 	}
 	found := ""
 	for _, name := range []string{"helmfile.yaml", "helmfile.yaml.gotmpl", "helmfile.d"} {
@@ -130,6 +135,7 @@ func (a *app) stateInput(o stateOptions, target targetOptions, selection selectO
 		IncludeNeeds:      o.needs.include || o.needs.transitive, UseNeeds: !o.needs.skip, EnforceNeeds: o.needs.enforce,
 		RenderYAML: truth("HELMFILE_RENDER_YAML"),
 	}
+	o.arguments.into(&in)
 	for _, name := range []string{"HELMFILE_DISABLE_INSECURE_FEATURES", "HELMFILE_DISABLE_INSECURE_TEMPLATE_FUNCTIONS"} {
 		if truth(name) {
 			in.Allow.Off = name
@@ -153,7 +159,7 @@ func (a *app) openState(ctx context.Context, o pipeline.StateOptions) (*pipeline
 	}
 	a.report.Hide(s.Secrets())
 	if err := a.reported(diags.Sorted(), s.Shown(diags)); err != nil {
-		return nil, errors.Join(err, s.Close())
+		return nil, errors.Join(a.cleanedUp(ctx, &s.Hooks, s.Shown, o.Prepare, err), s.Close())
 	}
 	return s, nil
 }
@@ -195,15 +201,8 @@ func (a *app) stateRuns(ctx context.Context, so pipeline.StateOptions, target ta
 		runs = append(runs, stateRun{StateFile: s})
 		return runs, done, nil
 	}
-	if target.cluster != "" && target.repo == "" {
-		_, repository, err := source.Find(a.world.dir)
-		if err != nil {
-			return nil, done, err
-		}
-		if !repository {
-			return nil, done, fmt.Errorf("-c is --cluster, and there is no values repository here that has one; helmfile's -c is --chart: write --chart %s, or name "+
-				"the repository with --repo DIR", target.cluster)
-		}
+	if err := a.meansChart(target); err != nil {
+		return nil, done, err
 	}
 	platform, clusters, err := a.open(ctx, target)
 	if err != nil {
@@ -253,6 +252,8 @@ type stateVerb struct {
 	flags func(*pflag.FlagSet)
 	// values and order say that the verb needs the values of releases, and their order.
 	values, order bool
+	// embeds says, where it is not nil, that the values of releases are needed all the same.
+	embeds *bool
 	// fetches says that the verb exists to fetch: it may reach any host, and takes no version from a lock file.
 	fetches bool
 	run     func(context.Context, *pipeline.StateFile) error
@@ -264,19 +265,24 @@ func newStateVerb(a *app, v stateVerb) *cobra.Command {
 	var o stateOptions
 	var target targetOptions
 	var selection selectOptions
+	var chart string
 	cmd := &cobra.Command{
 		Use: v.use, Short: v.short, Args: cobra.NoArgs,
 		Long: strings.ToUpper(v.short[:1]) + v.short[1:] + ".\n\n  otomi " + v.use + " -f helmfile.yaml",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkShortChart(v.use, chart); err != nil {
+				return err
+			}
 			if o.file == "" {
 				o.file = a.world.env("HELMFILE_FILE_PATH")
 			}
 			so := a.stateInput(o, target, selection)
-			so.Input.WithoutValues, so.Input.WithoutOrder = !v.values, !v.order
+			so.Input.WithoutValues, so.Input.WithoutOrder = !v.values && (v.embeds == nil || !*v.embeds), !v.order
+			so.Input.WithDisabled = v.use == "build" || v.use == "show-dag"
 			if v.fetches {
 				so.Allow.Fetch, so.Input.WithoutPins, so.Input.CheckCharts = true, v.use != "fetch", v.use == "fetch"
 			}
-			if v.values {
+			if v.values || v.use == "fetch" {
 				so.Prepare = v.use
 			}
 			s, err := a.openState(cmd.Context(), so)
@@ -284,15 +290,12 @@ func newStateVerb(a *app, v stateVerb) *cobra.Command {
 				return err
 			}
 			defer a.closeState(s, target.cache)
-			if v.matched != nil && !v.matched(s) {
-				return a.noMatch(selection, so.Input.Environment)
-			}
-			if v.values {
-				if err := a.hooks(cmd.Context(), s, "prepare", v.use); err != nil {
-					return err
+			return a.between(cmd.Context(), s, v.use, func() error {
+				if v.matched != nil && !v.matched(s) {
+					return a.noMatch(selection, so.Input.Environment)
 				}
-			}
-			return v.run(cmd.Context(), s)
+				return v.run(cmd.Context(), s)
+			})
 		},
 	}
 	selection.flags(cmd.Flags())
@@ -302,6 +305,7 @@ func newStateVerb(a *app, v stateVerb) *cobra.Command {
 		target.cache.dirFlag(cmd.Flags())
 	}
 	o.flags(cmd.Flags())
+	shortChart(cmd.Flags(), &chart)
 	if v.flags != nil {
 		v.flags(cmd.Flags())
 	}
@@ -309,12 +313,17 @@ func newStateVerb(a *app, v stateVerb) *cobra.Command {
 }
 
 func newBuild(a *app) *cobra.Command {
+	var embed bool
 	return newStateVerb(a, stateVerb{
-		use: "build", short: "print state files as they are evaluated",
+		flags: func(f *pflag.FlagSet) {
+			f.BoolVar(&embed, "embed-values", false, "what the files of values of releases hold, in place of their names")
+		},
+		embeds: &embed,
+		use:    "build", short: "print state files as they are evaluated",
 		matched: func(s *pipeline.StateFile) bool { return len(s.Listed()) > 0 },
 		run: func(_ context.Context, s *pipeline.StateFile) error {
 			for _, state := range s.Defined() {
-				if err := a.report.HelmfileBuild(state, s.Path(state)); err != nil {
+				if err := a.report.HelmfileBuild(state, s.Path(state), s.Alone(), embed); err != nil {
 					return err
 				}
 			}
@@ -386,7 +395,7 @@ func writeFile(name string, data []byte) error {
 // listState is list for state files.
 func (a *app) listState(ctx context.Context, o stateOptions, target targetOptions, selection selectOptions, output string) error {
 	so := a.stateInput(o, target, selection)
-	so.Input.WithoutValues, so.Input.WithoutOrder = true, true
+	so.Input.WithoutValues, so.Input.WithoutOrder, so.Input.WithDisabled = true, true, true
 	runs, done, err := a.stateRuns(ctx, so, target)
 	defer func() { done() }()
 	if err != nil {
@@ -395,7 +404,10 @@ func (a *app) listState(ctx context.Context, o stateOptions, target targetOption
 	var listed []pipeline.Release
 	for _, run := range runs {
 		listed = append(listed, run.Listed()...)
-		if err := a.hooks(ctx, run.StateFile, "prepare", "list"); err != nil {
+		if o.skipCharts {
+			continue
+		}
+		if err := a.between(ctx, run.StateFile, "list", func() error { return nil }); err != nil {
 			return err
 		}
 	}
@@ -405,45 +417,74 @@ func (a *app) listState(ctx context.Context, o stateOptions, target targetOption
 	return a.report.HelmfileList(listed, output)
 }
 
-// hooks runs the hooks of an event of all files and of their releases.
-func (a *app) hooks(ctx context.Context, s *pipeline.StateFile, event, verb string) error {
-	said, diags, err := s.AllHooks(ctx, event, verb)
-	if said != "" {
-		a.report.Talk("%s", strings.TrimRight(said, "\n"))
+// between does the work of a verb between the hooks of prepare and those of cleanup of the state files.
+func (a *app) between(ctx context.Context, s *pipeline.StateFile, verb string, work func() error) error {
+	err := a.prepare(ctx, s, verb)
+	if err == nil {
+		err = work()
 	}
-	if err := a.reported(diags, s.Shown(diags)); err != nil {
+	return a.cleanedUp(ctx, &s.Hooks, s.Shown, verb, err)
+}
+
+// prepare runs the hooks of prepare.
+func (a *app) prepare(ctx context.Context, s *pipeline.StateFile, verb string) error {
+	return a.ran(s.Shown)(s.Prepare(ctx, verb))
+}
+
+// cleanedUp runs the hooks of cleanup that have not run, and returns the error of what came before them, which they see, with
+// theirs. shown are the texts of the files.
+func (a *app) cleanedUp(ctx context.Context, hooks *pipeline.Hooks, shown sourcesOf, verb string, err error) error {
+	if hooks == nil {
 		return err
 	}
-	return err
+	failed := a.ran(shown)(hooks.Cleanup(ctx, verb, failureOf(err)))
+	var code exit
+	if failed != nil && err != nil && !errors.As(err, &code) {
+		a.report.Failure(err) // it would be hidden behind a code
+		return failed
+	}
+	return errors.Join(failed, err)
+}
+
+// failureOf is what went wrong, for hooks to see. That nothing matched, or that there are differences, is no failure.
+func failureOf(err error) error {
+	var code exit
+	switch {
+	case !errors.As(err, &code):
+		return err
+	case code == exitFailed:
+		return errors.New("the run failed")
+	}
+	return nil
+}
+
+// sourcesOf returns the texts to show diagnostics with.
+type sourcesOf func(diag.Diagnostics) diag.Sources
+
+// ran tells what hooks of state files said and what is wrong with them.
+func (a *app) ran(shown sourcesOf) func(said string, diags diag.Diagnostics, err error) error {
+	return func(said string, diags diag.Diagnostics, err error) error {
+		if said != "" {
+			a.report.Talk("%s", strings.TrimRight(said, "\n"))
+		}
+		return errors.Join(a.reported(diags, shown(diags)), err)
+	}
 }
 
 // templateStateOptions are flags of template that helmfile has.
 type templateStateOptions struct {
-	args              string
 	outputDirTemplate string
 }
 
 func (o *templateStateOptions) flags(flags *pflag.FlagSet) {
-	flags.StringVar(&o.args, "args", "", "arguments for helm template; --skip-tests, --include-crds and --no-hooks are understood")
 	flags.StringVar(&o.outputDirTemplate, "output-dir-template", "", "template of the directory that the manifests of each release of state files are written to")
 }
 
 // templateState is template for state files.
 func (a *app) templateState(ctx context.Context, o templateOptions) error {
-	for _, arg := range strings.Fields(o.helmfile.args) {
-		switch arg {
-		case "--skip-tests":
-			o.skipTests = true
-		case "--include-crds":
-			o.includeCRDs = true
-		case "--no-hooks":
-			o.noHooks = true
-		default:
-			return fmt.Errorf("--args %s: otomi runs no helm; use the flag of `otomi template` that says the same", arg)
-		}
-	}
 	so := a.stateInput(o.state, o.target, o.selection)
-	so.Input.CheckCharts, so.Prepare = true, "template"
+	so.Input.CheckCharts, so.Input.Prints, so.Prepare = true, true, "template"
+	so.Kubernetes = kubernetes.FS
 	runs, done, err := a.stateRuns(ctx, so, o.target)
 	defer func() { done() }()
 	if err != nil {
@@ -452,6 +493,9 @@ func (a *app) templateState(ctx context.Context, o templateOptions) error {
 	if o.reveal || !o.target.compiled() {
 		// helmfile's manifests are whole.
 		a.report.Reveal()
+	}
+	for _, run := range runs {
+		o = o.viewed(run.View())
 	}
 	out := o.manifests(a)
 	if !o.layoutGiven() {
@@ -465,7 +509,8 @@ func (a *app) templateState(ctx context.Context, o templateOptions) error {
 	matched := false
 	for _, run := range runs {
 		matched = matched || run.Matched()
-		if err := a.renderState(ctx, run, o, manifests); err != nil {
+		err := a.between(ctx, run.StateFile, "template", func() error { return a.renderState(ctx, run, o, manifests) })
+		if err != nil {
 			return err
 		}
 	}
@@ -475,16 +520,17 @@ func (a *app) templateState(ctx context.Context, o templateOptions) error {
 	return manifests.Print()
 }
 
-// renderState renders state files between their hooks.
+// renderState renders state files.
 func (a *app) renderState(ctx context.Context, run stateRun, o templateOptions, manifests *report.Manifests) error {
 	if !run.Matched() {
 		return nil
 	}
-	if err := a.hooks(ctx, run.StateFile, "prepare", "template"); err != nil {
-		return err
-	}
 	var found diag.Diagnostics
-	diags, err := run.Render(ctx, o.capabilities.capabilities(), func(r pipeline.RenderedRelease) error {
+	render := run.Render
+	if o.validate {
+		render = run.RenderChecked
+	}
+	diags, err := render(ctx, o.capabilities.capabilities(), func(r pipeline.RenderedRelease) error {
 		rendered := report.Rendered{Cluster: run.cluster, File: run.Path(r.State), Release: r.Rendered}
 		if o.helmfile.outputDirTemplate != "" {
 			folder, more := run.OutputPath(ctx, o.helmfile.outputDirTemplate, r.State, r.Release, o.outputDir)
@@ -501,29 +547,28 @@ func (a *app) renderState(ctx context.Context, run stateRun, o templateOptions, 
 	if diags = append(diags, found...); a.reported(diags, run.Shown(diags)) != nil {
 		return exit(exitFailed)
 	}
-	return a.hooks(ctx, run.StateFile, "cleanup", "template")
+	return nil
 }
 
 // lintState is lint for state files: whether all releases render.
 func (a *app) lintState(ctx context.Context, o lintOptions) error {
 	so := a.stateInput(o.state, o.target, o.selection)
-	so.Input.CheckCharts, so.Prepare = true, "lint"
+	so.Input.CheckCharts, so.Input.Prints, so.Prepare = true, true, "lint"
 	s, err := a.openState(ctx, so)
 	if err != nil {
 		return err
 	}
 	defer a.closeState(s, o.target.cache)
-	if !s.Matched() {
-		return a.noMatch(o.selection, so.Input.Environment)
-	}
-	if err := a.hooks(ctx, s, "prepare", "lint"); err != nil {
-		return err
-	}
-	diags, err := s.Render(ctx, pipeline.Capabilities{}, func(pipeline.RenderedRelease) error { return nil })
-	if err != nil {
-		return err
-	}
-	return a.reported(diags, s.Shown(diags))
+	return a.between(ctx, s, "lint", func() error {
+		if !s.Matched() {
+			return a.noMatch(o.selection, so.Input.Environment)
+		}
+		diags, err := s.Render(ctx, pipeline.Capabilities{}, func(pipeline.RenderedRelease) error { return nil })
+		if err != nil {
+			return err
+		}
+		return a.reported(diags, s.Shown(diags))
+	})
 }
 
 // verbFirst moves flags that stand before the verb behind it, where cobra looks for them.

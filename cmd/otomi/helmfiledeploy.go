@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -22,9 +21,9 @@ type deployStateOptions struct {
 	interactive bool
 	concurrency int
 	// How all releases go.
-	wait, waitForJobs, skipCRDs, reuseValues, syncLabels, skipSchema, deleteWait bool
-	timeout, deleteTimeout                                                       int
-	cascade                                                                      string
+	wait, waitForJobs, skipCRDs, reuseValues, resetValues, syncLabels, deleteWait bool
+	timeout, deleteTimeout                                                        int
+	cascade                                                                       string
 	// What is shown.
 	context                                                                           int
 	kinds, lines                                                                      []string
@@ -35,19 +34,12 @@ type deployStateOptions struct {
 var stateFlags = []string{
 	"environment", "namespace", "chart", "include-needs", "include-transitive-needs", "enforce-needs-are-installed", "values", "set",
 	"interactive", "concurrency", "wait", "wait-for-jobs", "skip-crds", "skip-schema-validation", "timeout", "deleteTimeout", "cascade",
+	"args", "diff-args", "sync-args", "template-args", "post-renderer", "post-renderer-args", "reuse-values", "reset-values", "sync-release-labels",
 	"context", "suppress", "suppress-output-line-regex", "suppress-secrets", "show-secrets", "no-hooks", "suppress-diff", "skip-diff-on-install",
 }
 
 // refusedFlags are flags of helmfile that are not carried out, and what to do instead.
 var refusedFlags = map[string]string{
-	"args":                "otomi runs no helm; use the flag of otomi, or the key of the release, that says the same",
-	"diff-args":           "otomi runs no helm-diff; use the flag of `otomi diff` that says the same",
-	"sync-args":           "otomi runs no helm; use the key of the release that says the same",
-	"template-args":       "otomi runs no helm; use the flag of otomi, or the key of the release, that says the same",
-	"reuse-values":        "what is wanted would depend on what was deployed; write those values into a file",
-	"sync-release-labels": "otomi puts no labels on Helm's records; select with -l",
-	"post-renderer":       "name it as the release's postRenderer",
-	"post-renderer-args":  "name them as the release's postRendererArgs",
 	"description":         "the description of a revision is Helm's own",
 	"server-side":         "every apply is server-side here",
 	"track-mode":          "otomi waits by kstatus; use --wait and --timeout",
@@ -58,9 +50,6 @@ var refusedFlags = map[string]string{
 	"track-fail-on-error": "a wait ends at the first object that failed for good",
 }
 
-// understoodArgs are arguments of helm that say what is so anyway.
-var understoodArgs = []string{"--debug", "--reset-values", "--no-color", "--install"}
-
 func (o *deployStateOptions) flags(flags *pflag.FlagSet) {
 	o.given = flags
 	flags.BoolVarP(&o.interactive, "interactive", "i", false, "ask before anything of state files is changed")
@@ -69,8 +58,7 @@ func (o *deployStateOptions) flags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.waitForJobs, "wait-for-jobs", false, "wait for every release of the state files, for its Jobs too")
 	flags.IntVar(&o.timeout, "timeout", 0, "how many `SECONDS` each release of the state files may take to be ready")
 	flags.BoolVar(&o.skipCRDs, "skip-crds", false, "leave out what is in crds/ of the charts of state files")
-	flags.BoolVar(&o.skipSchema, "skip-schema-validation", false, "do not check values against the schemas of charts")
-	flags.StringVar(&o.cascade, "cascade", "", "how dependents of deleted objects go: background")
+	flags.StringVar(&o.cascade, "cascade", "", "how what uninstalled objects own goes: background, foreground or orphan")
 	flags.BoolVar(&o.deleteWait, "deleteWait", false, "wait until what is deleted is gone, which is so anyway")
 	flags.IntVar(&o.deleteTimeout, "deleteTimeout", 0, "how many `SECONDS` that may take")
 	flags.IntVar(&o.context, "context", 3, "how many unchanged `LINES` are shown around changed ones")
@@ -81,18 +69,23 @@ func (o *deployStateOptions) flags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.noHooks, "no-hooks", false, "hooks of charts are not shown")
 	flags.BoolVar(&o.suppressDiff, "suppress-diff", false, "only the sums are shown")
 	flags.BoolVar(&o.skipDiffOnInstall, "skip-diff-on-install", false, "objects of new releases are not shown")
+	flags.BoolVar(&o.reuseValues, "reuse-values", false, "values that a release was given before count below its own")
+	flags.BoolVar(&o.resetValues, "reset-values", false, "take --reuse-values, and reuseValues of releases, back")
+	flags.BoolVar(&o.syncLabels, "sync-release-labels", false, "put the labels of releases on Helm's records of them")
+	o.arguments.renderFlags(flags)
+	o.arguments.deployFlags(flags)
 	hidden := func(name, usage string) {
 		if flags.Lookup(name) == nil {
 			flags.BoolVar(&o.neverMind, name, false, usage)
 			_ = flags.MarkHidden(name)
 		}
 	}
-	for _, name := range []string{"include-tests", "validate", "strip-trailing-cr", "hide-notes", "reset-values", "skip-diff-validation-on-install"} {
+	for _, name := range []string{"include-tests", "validate", "strip-trailing-cr", "hide-notes", "skip-diff-validation-on-install"} {
 		hidden(name, "accepted as helmfile has it; it has no effect here")
 	}
 	for name, why := range refusedFlags {
 		switch name {
-		case "reuse-values", "sync-release-labels", "track-logs", "track-failed-logs", "track-fail-on-error":
+		case "track-logs", "track-failed-logs", "track-fail-on-error":
 			hidden(name, why)
 		default:
 			flags.String(name, "", why)
@@ -104,24 +97,15 @@ func (o *deployStateOptions) flags(flags *pflag.FlagSet) {
 
 // check refuses flags that are not carried out.
 func (o *deployStateOptions) check() error {
-	for _, name := range []string{"args", "diff-args", "sync-args", "template-args"} {
-		for _, arg := range strings.Fields(o.given.Lookup(name).Value.String()) {
-			if !slices.Contains(understoodArgs, arg) {
-				return fmt.Errorf("--%s %s: %s", name, arg, refusedFlags[name])
-			}
-		}
-	}
 	var err error
 	o.given.Visit(func(f *pflag.Flag) {
-		if why, refused := refusedFlags[f.Name]; refused && !strings.HasSuffix(f.Name, "args") && err == nil {
+		if why, refused := refusedFlags[f.Name]; refused && err == nil {
 			err = fmt.Errorf("--%s is not carried out: %s", f.Name, why)
 		}
 	})
 	switch {
 	case err != nil:
 		return err
-	case o.given.Changed("post-renderer-args"):
-		return fmt.Errorf("--post-renderer-args is not carried out: %s", refusedFlags["post-renderer-args"])
 	case o.timeout < 0 || o.deleteTimeout < 0 || o.context < 0 || o.concurrency < 0:
 		return errors.New("--timeout, --deleteTimeout, --context and --concurrency take numbers from 0; give one")
 	}
@@ -135,8 +119,8 @@ func (a *app) plainDeployment(o *deployStateOptions, fleet *fleetOptions) (bool,
 	if err != nil {
 		return false, err
 	}
-	if plain {
-		return true, o.check()
+	if err := o.check(); err != nil || plain {
+		return plain, err
 	}
 	o.given.Visit(func(f *pflag.Flag) {
 		if slices.Contains(stateFlags, f.Name) && err == nil {
@@ -149,7 +133,8 @@ func (a *app) plainDeployment(o *deployStateOptions, fleet *fleetOptions) (bool,
 func (o *deployStateOptions) releases() pipeline.ReleaseOptions {
 	return pipeline.ReleaseOptions{
 		Wait: o.wait, WaitForJobs: o.waitForJobs, Timeout: time.Duration(o.timeout) * time.Second, SkipCRDs: o.skipCRDs,
-		Cascade: o.cascade, DeleteTimeout: time.Duration(o.deleteTimeout) * time.Second, SkipSchema: o.skipSchema, HiddenLines: o.lines,
+		ReuseValues: o.reuseValues, ResetValues: o.resetValues, SyncLabels: o.syncLabels,
+		DeleteTimeout: time.Duration(o.deleteTimeout) * time.Second, HiddenLines: o.lines,
 	}
 }
 
@@ -170,6 +155,10 @@ type stateSites struct {
 	plans []pipeline.Plan
 }
 
+func (s *stateSites) deployment() pipeline.Deployment {
+	return pipeline.Deployment{Sites: s.sites, Plans: s.plans}
+}
+
 // deployed says what a verb needs of state files.
 type deployed struct {
 	verb string
@@ -180,20 +169,37 @@ type deployed struct {
 }
 
 // reachStates evaluates state files, runs the hooks that come first, and connects to their clusters. Diagnostics have been shown
-// when it returns; the caller calls done.
-func (a *app) reachStates(ctx context.Context, o deployStateOptions, fleet fleetOptions, need deployed) (out []*stateSites, done func(), err error) {
-	done = func() {}
+// when it returns; the caller calls done with how the verb ended, which runs the hooks that come last and returns that with theirs.
+func (a *app) reachStates(ctx context.Context, o deployStateOptions, fleet fleetOptions, need deployed) (out []*stateSites, done func(error) error, err error) {
+	done = func(err error) error { return err }
 	if err := fleet.check(); err != nil {
 		return nil, done, err
 	}
 	so := a.stateInput(o.stateOptions, fleet.target, fleet.selection)
-	so.Input.WithoutValues, so.Input.CheckCharts = !need.values, need.values
-	if need.values && need.verb != "test" {
+	so.Input.WithoutValues, so.Input.CheckCharts, so.Input.Cascade = !need.values, need.values, o.cascade
+	if need.values {
 		so.Prepare = need.verb
 	}
-	runs, done, err := a.stateRuns(ctx, so, fleet.target)
+	runs, closed, err := a.stateRuns(ctx, so, fleet.target)
+	done = func(err error) error {
+		for _, run := range runs {
+			err = a.cleanedUp(ctx, &run.Hooks, run.Shown, need.verb, err)
+		}
+		closed()
+		return err
+	}
 	if err != nil {
 		return nil, done, err
+	}
+	if !(need.verb == "destroy" && o.skipCharts) {
+		for _, run := range runs {
+			if err := a.prepare(ctx, run.StateFile, need.verb); err != nil {
+				return nil, done, err
+			}
+		}
+	}
+	for _, run := range runs {
+		o = o.viewed(run.View())
 	}
 	if o.showSecrets {
 		a.report.Reveal()
@@ -210,11 +216,6 @@ func (a *app) reachStates(ctx context.Context, o deployStateOptions, fleet fleet
 		if !run.Matched() {
 			continue
 		}
-		if need.verb != "status" && need.verb != "test" {
-			if err := a.hooks(ctx, run.StateFile, "prepare", need.verb); err != nil {
-				return nil, done, err
-			}
-		}
 		refused := run.CheckHooks(need.events...)
 		if err := a.reported(refused, run.Shown(refused)); err != nil {
 			return nil, done, err
@@ -228,7 +229,12 @@ func (a *app) reachStates(ctx context.Context, o deployStateOptions, fleet fleet
 		}
 		out = append(out, &stateSites{stateRun: run, sites: sites})
 	}
-	return out, done, nil
+	var sites []pipeline.Site
+	for _, s := range out {
+		sites = append(sites, s.sites...)
+	}
+	diags := pipeline.Twice(sites)
+	return out, done, a.reported(diags, out[0].Shown(diags))
 }
 
 // compareStates fills in the plans of state files.
@@ -247,7 +253,15 @@ func (a *app) compareStates(ctx context.Context, all []*stateSites, o pipeline.S
 			s.plans = append(s.plans, plan)
 		}
 	}
-	return nil
+	var deployments []pipeline.Deployment
+	for _, s := range all {
+		deployments = append(deployments, s.deployment())
+	}
+	diags := pipeline.Clashes(deployments)
+	if len(diags) == 0 {
+		return nil
+	}
+	return a.reported(diags, all[0].Shown(diags))
 }
 
 func plansOf(all []*stateSites) []pipeline.Plan {
@@ -259,10 +273,10 @@ func plansOf(all []*stateSites) []pipeline.Plan {
 }
 
 // diffState is diff for state files.
-func (a *app) diffState(ctx context.Context, o diffOptions) error {
+func (a *app) diffState(ctx context.Context, o diffOptions) (err error) {
 	all, done, err := a.reachStates(ctx, o.state, o.fleet, deployed{verb: "diff", values: true})
-	defer func() { done() }()
-	if err != nil || len(all) == 0 {
+	defer func() { err = done(err) }()
+	if err != nil {
 		return err
 	}
 	compare := pipeline.StateDiffOptions{DiffOptions: o.compare.diff(), Reveal: o.state.showSecrets, Parallel: o.state.concurrency}
@@ -270,13 +284,11 @@ func (a *app) diffState(ctx context.Context, o diffOptions) error {
 		return err
 	}
 	plans := plansOf(all)
+	for _, s := range all {
+		o.state = o.state.viewed(s.View())
+	}
 	if err := a.report.PlansOf(plans, o.state.shown(o.fleet.output)); err != nil {
 		return err
-	}
-	for _, s := range all {
-		if err := a.hooks(ctx, s.StateFile, "cleanup", "diff"); err != nil {
-			return err
-		}
 	}
 	differ := false
 	for _, plan := range plans {
@@ -295,14 +307,14 @@ func (a *app) diffState(ctx context.Context, o diffOptions) error {
 var applyEvents = []string{"preapply", "presync", "preuninstall", "postuninstall", "postsync", "cleanup"}
 
 // applyState is apply and sync for state files.
-func (a *app) applyState(ctx context.Context, o applyOptions) error {
+func (a *app) applyState(ctx context.Context, o applyOptions) (err error) {
 	verb := "apply"
 	if o.every {
 		verb = "sync"
 	}
 	all, done, err := a.reachStates(ctx, o.state, o.fleet, deployed{verb: verb, values: true, events: applyEvents})
-	defer func() { done() }()
-	if err != nil || len(all) == 0 {
+	defer func() { err = done(err) }()
+	if err != nil {
 		return err
 	}
 	compare := pipeline.StateDiffOptions{DiffOptions: o.compare.diff(), Reveal: o.state.showSecrets, Parallel: o.state.concurrency}
@@ -318,10 +330,10 @@ func (a *app) applyState(ctx context.Context, o applyOptions) error {
 }
 
 // destroyState is destroy for state files.
-func (a *app) destroyState(ctx context.Context, o destroyOptions) error {
+func (a *app) destroyState(ctx context.Context, o destroyOptions) (err error) {
 	all, done, err := a.reachStates(ctx, o.state, o.fleet, deployed{verb: "destroy", events: []string{"preuninstall", "postuninstall", "cleanup"}})
-	defer func() { done() }()
-	if err != nil || len(all) == 0 {
+	defer func() { err = done(err) }()
+	if err != nil {
 		return err
 	}
 	for _, s := range all {
@@ -341,6 +353,9 @@ func (a *app) destroyState(ctx context.Context, o destroyOptions) error {
 // changed.
 func (a *app) carryOutStates(ctx context.Context, all []*stateSites, o deployStateOptions, fleet fleetOptions, q question) (changed bool, err error) {
 	json := fleet.output == "json"
+	for _, s := range all {
+		o = o.viewed(s.View())
+	}
 	if !json {
 		if err := a.report.PlansOf(plansOf(all), o.shown(fleet.output)); err != nil {
 			return false, err
@@ -370,6 +385,11 @@ func (a *app) carryOutStates(ctx context.Context, all []*stateSites, o deploySta
 		}
 	}
 	if json {
+		for i := range results {
+			if results[i].Plan, err = a.report.Seen(results[i].Plan, o.shown(fleet.output)); err != nil {
+				return changed, err
+			}
+		}
 		failures = append(failures, a.report.Results(results))
 	}
 	return changed, errors.Join(failures...)
@@ -377,22 +397,13 @@ func (a *app) carryOutStates(ctx context.Context, all []*stateSites, o deploySta
 
 // carryOutState applies the plans of one evaluation of state files.
 func (a *app) carryOutState(ctx context.Context, s *stateSites, o deployStateOptions, json bool, verb string) ([]report.Result, error) {
-	d := pipeline.Deployment{Sites: s.sites, Plans: s.plans}
+	d := s.deployment()
 	out := make([]report.Result, len(s.plans))
 	for i, plan := range s.plans {
 		out[i] = report.Result{Cluster: plan.Cluster, Plan: plan}
 	}
 	if d.Empty() {
-		return out, a.hooks(ctx, s.StateFile, "cleanup", verb)
-	}
-	if verb == "apply" {
-		said, diags, failed := s.BeforeApply(ctx, d)
-		if said != "" {
-			a.report.Talk("%s", strings.TrimRight(said, "\n"))
-		}
-		if err := errors.Join(a.reported(diags, s.Shown(diags)), failed); err != nil {
-			return out, err
-		}
+		return out, a.ran(s.Shown)(s.Finish(ctx, d, verb, nil))
 	}
 	emit := a.report.Event
 	if json {
@@ -400,7 +411,7 @@ func (a *app) carryOutState(ctx context.Context, s *stateSites, o deployStateOpt
 		emit = func(e pipeline.Event) { _ = a.report.EventJSON(e) }
 	}
 	started := time.Now()
-	options := s.Programs(pipeline.ApplyOptions{Emit: emit, Parallel: o.concurrency}, verb)
+	options := s.Programs(pipeline.ApplyOptions{Emit: emit, Parallel: o.concurrency}, d, verb)
 	results, err := s.Apply(ctx, d, options)
 	for i := range results {
 		out[i].Result, out[i].Elapsed = results[i], time.Since(started)
@@ -411,14 +422,14 @@ func (a *app) carryOutState(ctx context.Context, s *stateSites, o deployStateOpt
 			a.report.Result(out[i])
 		}
 	}
-	return out, errors.Join(err, a.hooks(context.WithoutCancel(ctx), s.StateFile, "cleanup", verb))
+	return out, errors.Join(err, a.ran(s.Shown)(s.Finish(ctx, d, verb, err)))
 }
 
 // statusState is status for state files.
-func (a *app) statusState(ctx context.Context, o statusOptions) error {
+func (a *app) statusState(ctx context.Context, o statusOptions) (err error) {
 	all, done, err := a.reachStates(ctx, o.state, o.fleetOptions, deployed{verb: "status"})
-	defer func() { done() }()
-	if err != nil || len(all) == 0 {
+	defer func() { err = done(err) }()
+	if err != nil {
 		return err
 	}
 	var rows []report.Status

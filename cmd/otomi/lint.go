@@ -24,6 +24,8 @@ type lintOptions struct {
 	findings  findingsOptions
 	state     stateOptions
 	selection selectOptions
+	// chart is -c, which is refused.
+	chart string
 }
 
 func newLint(a *app) *cobra.Command {
@@ -43,10 +45,14 @@ func newLint(a *app) *cobra.Command {
 	o.target.values.flags(cmd.Flags())
 	o.selection.flags(cmd.Flags())
 	o.state.flags(cmd.Flags())
+	shortChart(cmd.Flags(), &o.chart)
 	return cmd
 }
 
 func runLint(ctx context.Context, a *app, o lintOptions) error {
+	if err := checkShortChart("lint", o.chart); err != nil {
+		return err
+	}
 	if plain, err := a.plain(&o.state, o.target); plain || err != nil {
 		if err != nil {
 			return err

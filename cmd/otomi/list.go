@@ -52,7 +52,7 @@ func runList(ctx context.Context, a *app, o listOptions) error {
 	var lists []report.List
 	var stages []pipeline.Stage
 	for _, c := range clusters {
-		stage, err := a.evaluate(ctx, platform, c, o.selection)
+		stage, err := a.evaluate(ctx, platform, c, o.selection, "")
 		if err != nil {
 			return err
 		}

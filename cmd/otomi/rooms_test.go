@@ -50,14 +50,22 @@ var rooms = map[string]room{
 		libraries: []string{"github.com/Masterminds/sprig/v3"},
 	},
 
+	// A noun of state files alone.
+	"pkg/hcl": {
+		rooms: []string{"diag"},
+		libraries: []string{
+			"github.com/hashicorp/hcl/v2", "github.com/zclconf/go-cty", "github.com/zclconf/go-cty-yaml", "github.com/hashicorp/go-cty-funcs",
+		},
+	},
+
 	"pkg/source": {rooms: leftOf("source"), libraries: []string{"github.com/go-git/go-git/v5"}, door: true},
 	"pkg/layer":  {rooms: leftOf("layer"), libraries: []string{"github.com/Masterminds/semver/v3"}},
 	"pkg/merge":  {rooms: leftOf("merge"), libraries: []string{"github.com/imdario/mergo"}},
 	"pkg/schema": {rooms: leftOf("schema"), libraries: []string{"github.com/santhosh-tekuri/jsonschema/v5"}},
 	"pkg/lint":   {rooms: leftOf("lint")},
 	"pkg/runlevel": {
-		rooms:     leftOf("runlevel"),
-		libraries: []string{"github.com/Masterminds/semver/v3", "helm.sh/helm/v3/pkg/strvals"},
+		rooms:     append(leftOf("runlevel"), "hcl"),
+		libraries: []string{"github.com/Masterminds/semver/v3", "helm.sh/helm/v3/pkg/strvals", "k8s.io/apimachinery/pkg/util/validation"},
 	},
 	// A release is rendered from a chart: the one door that a stage knows by its type, since a chart is a file tree and
 	// a digest by then.

@@ -31,8 +31,11 @@ func TestScript(t *testing.T) {
 			"audit":      audit,
 
 			"chart-repo":   servers.chartRepo,
+			"file-server":  servers.fileServer,
+			"git-server":   servers.gitServer,
 			"oci-registry": servers.ociRegistry,
 			"pack":         pack,
+			"hooks":        hooksRanAs,
 			"expand":       expand,
 			"mask":         mask,
 		},
@@ -45,6 +48,11 @@ func setup(env *testscript.Env) error {
 	env.Setenv("XDG_CONFIG_HOME", filepath.Join(env.WorkDir, ".config"))
 	env.Setenv("KUBECONFIG", filepath.Join(env.WorkDir, "no-kubeconfig"))
 	env.Setenv("CI", "")
+	hooks, err := filepath.Abs(filepath.Join("..", "..", "testdata", "helmfile", "hooks"))
+	if err != nil {
+		return err
+	}
+	env.Setenv("HOOKS", hooks)
 	env.Setenv("NO_COLOR", "")
 	helm := os.Getenv("OTOMI_HELM")
 	if helm == "" {

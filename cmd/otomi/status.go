@@ -41,7 +41,7 @@ func runStatus(ctx context.Context, a *app, o statusOptions) error {
 		}
 		return a.statusState(ctx, o)
 	}
-	f, err := a.gather(ctx, o.fleetOptions)
+	f, err := a.gather(ctx, o.fleetOptions, "")
 	if err != nil {
 		return err
 	}

@@ -69,6 +69,7 @@ func newTemplate(a *app) *cobra.Command {
 	o.target.cache.flags(cmd.Flags())
 	o.state.flags(cmd.Flags())
 	o.helmfile.flags(cmd.Flags())
+	o.state.arguments.renderFlags(cmd.Flags())
 	cmd.Flags().BoolVar(&o.includeCRDs, "include-crds", false, "print the objects of crds/ folders too")
 	cmd.Flags().BoolVar(&o.skipTests, "skip-tests", false, "leave out test hooks")
 	cmd.Flags().BoolVar(&o.noHooks, "no-hooks", false, "leave out all hooks")
@@ -113,7 +114,7 @@ func runTemplate(ctx context.Context, a *app, o templateOptions) error {
 	found := false
 	// One cluster after the other: what is held does not grow with their number.
 	for _, c := range clusters {
-		stage, err := a.evaluate(ctx, platform, c, o.selection)
+		stage, err := a.evaluate(ctx, platform, c, o.selection, "template")
 		if err != nil {
 			return err
 		}
@@ -129,10 +130,10 @@ func runTemplate(ctx context.Context, a *app, o templateOptions) error {
 		diags, err := render(ctx, stage, o.capabilities.capabilities(), func(r pipeline.Rendered) error {
 			return manifests.Add(report.Rendered{Cluster: id, File: a.stateFile(r.File), Release: r.Release})
 		})
-		if err != nil {
-			return err
+		if err == nil {
+			err = a.reported(diags, platform.Shown(diags))
 		}
-		if err := a.reported(diags, platform.Shown(diags)); err != nil {
+		if err := a.cleanedUp(ctx, stage.Hooks, platform.Shown, "template", err); err != nil {
 			return err
 		}
 		platform.Forget(stage)

@@ -14,8 +14,9 @@ import (
 const testHelp = `Run the tests of the releases of state files: the hooks of their charts for the event test.
 
 The tests are those of the revision that is deployed, as with helm test. They run one after
-the other, and the first that fails ends the run. What they made stays, so that its logs
-can be read, unless its policies or --cleanup say otherwise.
+the other; the first that fails ends those of its release, and the other releases are still
+tested. What they made stays, so that its logs can be read, unless its policies or --cleanup
+say otherwise.
 
   otomi test -f helmfile.yaml -l name=web`
 
@@ -43,7 +44,7 @@ func newTest(a *app) *cobra.Command {
 	return cmd
 }
 
-func runTest(ctx context.Context, a *app, o testOptions) error {
+func runTest(ctx context.Context, a *app, o testOptions) (err error) {
 	if o.logs {
 		return errors.New("--logs is not carried out: what tests made stays without --cleanup; read it with kubectl logs")
 	}
@@ -55,20 +56,24 @@ func runTest(ctx context.Context, a *app, o testOptions) error {
 		return errors.New("test works on state files; name them: otomi test -f helmfile.yaml")
 	}
 	all, done, err := a.reachStates(ctx, o.state, o.fleet, deployed{verb: "test"})
-	defer func() { done() }()
-	if err != nil || len(all) == 0 {
+	defer func() { err = done(err) }()
+	if err != nil {
 		return err
 	}
 	n := 0
+	var failures []error
 	for _, s := range all {
 		for _, site := range s.sites {
 			ran, err := s.Test(ctx, site, pipeline.TestOptions{Timeout: time.Duration(o.state.timeout) * time.Second, Cleanup: o.cleanup},
 				pipeline.ApplyOptions{Emit: a.report.Event})
 			n += ran
-			if err != nil {
-				return err
+			if failures = append(failures, err); ctx.Err() != nil {
+				return errors.Join(failures...)
 			}
 		}
+	}
+	if err := errors.Join(failures...); err != nil {
+		return err
 	}
 	a.report.Talk("%s passed", report.Plural(n, "test"))
 	return nil

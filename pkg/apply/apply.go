@@ -95,6 +95,9 @@ type Options struct {
 	// History is how many revisions of each release are kept; 0 means what its plan says, and where that says nothing 10, as in
 	// Helm.
 	History int
+	// Worked says that another run changed the cluster since the plan was made, so that what the cluster refused then it may take
+	// now, or in a moment.
+	Worked bool
 	// Before is called before a release is touched; its error keeps the release from being applied. After is called with what
 	// came of it. What they return as said becomes an event. They are called for several releases side by side; nil where
 	// there is nothing to do.

@@ -330,6 +330,29 @@ func TestHelmAtWorkIsLeftAlone(t *testing.T) {
 	require.Equal(t, manifest.PendingUpgrade, records[1].Status)
 }
 
+func TestWhatAKilledHelmLeftCanBeDestroyedWithoutHelm(t *testing.T) {
+	w := enter(t)
+	charts := w.one(configMap("a", "k", "1"))
+	w.apply(charts)
+	require.NoError(t, w.client.CreateRecord(w.ctx, manifest.Stored{
+		Release: manifest.Release{Name: "app", Namespace: w.namespace, Revision: 2},
+		Status:  manifest.PendingUpgrade,
+		Labels:  map[string]string{diff.RevisionLabel: "1", diff.RunLabel: "ours"},
+	}))
+	ours, err := diff.Teardown(w.ctx, w.input(charts), w.client, diff.Options{})
+	require.NoError(t, err)
+	require.Contains(t, ours.Levels[0].Releases[0].Invalid, "helm works on release", "a stack leaves helm's releases alone")
+	plan, err := diff.Teardown(w.ctx, w.input(charts), w.client, diff.Options{Foreign: true})
+	require.NoError(t, err)
+	require.Equal(t, "destroy; helm left revision 2 pending-upgrade", plan.Levels[0].Releases[0].Reason)
+	_, _, err = w.run(plan)
+	require.NoError(t, err)
+	require.Nil(t, w.get(configMaps, "a"))
+	records, err := w.client.Revisions(w.ctx, w.namespace, "app")
+	require.NoError(t, err)
+	require.Empty(t, records)
+}
+
 func TestUninstall(t *testing.T) {
 	w := enter(t)
 	kept := strings.Replace(configMap("kept", "a", "1"), "  name:", "  annotations: {helm.sh/resource-policy: keep}\n  name:", 1)

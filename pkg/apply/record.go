@@ -54,6 +54,11 @@ func (r *run) begin(ctx context.Context, s *step, former []manifest.Record) (man
 		},
 		Runs: map[int]manifest.HookRun{},
 	}
+	for k, v := range s.release.Labels {
+		if _, ours := record.Labels[k]; !ours {
+			record.Labels[k] = v
+		}
+	}
 	record.Revision = s.release.Revision
 	if s.release.Action == diff.Upgrade {
 		record.Status, record.Description = manifest.PendingUpgrade, upgrading

@@ -290,7 +290,11 @@ func (s *step) leaving() []manifest.Object {
 	var objects []manifest.Object
 	for _, change := range s.release.Objects {
 		if change.Action == diff.Delete {
-			objects = append(objects, manifest.Object{ID: change.ID, Version: change.Version, Source: change.Source})
+			o := manifest.Object{ID: change.ID, Version: change.Version, Source: change.Source}
+			if s.release.Action == diff.Uninstall {
+				o.Cascade = s.release.Cascade
+			}
+			objects = append(objects, o)
 		}
 	}
 	return objects

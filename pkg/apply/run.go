@@ -64,6 +64,19 @@ func Run(ctx context.Context, plan diff.Plan, c Cluster, o Options) (Result, err
 	return *result, err
 }
 
+// Check is the first step of Run, for each runlevel of the plan, and nothing else: it reports what can't be applied, asking the cluster
+// again where the refusal was its own. The result has the releases that can't be as failed, and all others as not started.
+func Check(ctx context.Context, plan diff.Plan, c Cluster, o Options) (Result, error) {
+	r, end := begun(c, o)
+	defer end()
+	result, levels := prepare(plan)
+	var errs []error
+	for i, level := range plan.Levels {
+		errs = append(errs, r.check(ctx, level.Name, levels[i]))
+	}
+	return *result, errors.Join(errs...)
+}
+
 // begun is a run with its defaults, whose events are emitted until end is called.
 func begun(c Cluster, o Options) (r *run, end func()) {
 	if o.Now == nil {
@@ -75,7 +88,7 @@ func begun(c Cluster, o Options) (r *run, end func()) {
 	if o.Run == "" {
 		o.Run = rand.Text()
 	}
-	r = &run{cluster: c, o: o, events: make(chan Event, 64)}
+	r = &run{cluster: c, o: o, events: make(chan Event, 64), worked: o.Worked}
 	emitted := make(chan struct{})
 	go func() {
 		defer close(emitted)
@@ -157,6 +170,7 @@ func (r *run) level(ctx context.Context, name string, steps []*step) error {
 			coming = append(coming, s)
 		}
 	}
+	slices.Reverse(leaving)
 	groups := byGroup(leaving)
 	slices.Reverse(groups)
 	for _, group := range append(groups, byGroup(coming)...) {
@@ -255,6 +269,8 @@ func (r *run) takenNow(ctx context.Context, release diff.Release, change diff.Ch
 			case refusal.Reason == manifest.RefusedNoNamespace && release.CreateNamespace && placed[i].Namespace == release.Namespace:
 				// The release makes its namespace before it needs it.
 				return nil
+			case refusal.Reason == manifest.RefusedNoNamespace:
+				// The plan's own words say what to do.
 			default:
 				refused = errors.New(refusal.Message)
 			}

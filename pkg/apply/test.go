@@ -3,7 +3,6 @@ package apply
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"time"
 
@@ -34,7 +33,7 @@ func Test(ctx context.Context, namespace, name string, c Cluster, to TestOptions
 		}
 	}
 	if deployed.Revision == 0 {
-		return 0, fmt.Errorf("release %s is not deployed; apply it first", manifest.Key(namespace, name))
+		return 0, errors.New("not deployed; apply it first")
 	}
 	stored, err := c.Stored(ctx, namespace, name, deployed.Revision)
 	if err != nil {

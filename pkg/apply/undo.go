@@ -91,6 +91,11 @@ func (r *run) goBack(ctx context.Context, s *step) (int, error) {
 	if back.release.Objects, err = r.gone(ctx, s, s.release.Wanted.Objects, stored.Objects); err != nil {
 		return 0, err
 	}
+	again, err := r.replacedAgain(ctx, s, stored.Objects)
+	if err != nil {
+		return 0, err
+	}
+	back.release.Objects = append(back.release.Objects, again...)
 	// What is wanted of the release is still something else, which a digest would deny.
 	back.release.Wanted, back.release.Digest = stored.Release, ""
 	back.release.Revision = records[len(records)-1].Revision + 1
@@ -104,6 +109,30 @@ func (r *run) goBack(ctx context.Context, s *step) (int, error) {
 		return 0, r.fail(ctx, record, err)
 	}
 	return target.Revision, r.finish(ctx, &back, record, prints)
+}
+
+// replacedAgain are the changes that replace what the failed upgrade replaced: what could not be changed in place on the way there
+// can't be on the way back. What it did not get to is as it was, and is only applied.
+func (r *run) replacedAgain(ctx context.Context, s *step, former []manifest.Object) ([]diff.Change, error) {
+	placed, _, err := r.cluster.Place(ctx, s.release.Namespace, former)
+	if err != nil {
+		return nil, err
+	}
+	var out []diff.Change
+	for _, o := range placed {
+		if s.action(o.ID) != diff.Replace {
+			continue
+		}
+		_, err := r.cluster.DryRun(ctx, o, s.release.Owner())
+		var refusal *manifest.Refusal
+		switch {
+		case errors.As(err, &refusal) && refusal.Reason == manifest.RefusedImmutable:
+			out = append(out, diff.Change{ID: o.ID, Version: o.Version, Source: o.Source, Action: diff.Replace})
+		case err != nil && refusal == nil:
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // gone are the changes that delete what is among the objects and not among the kept ones.

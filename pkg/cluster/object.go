@@ -259,7 +259,7 @@ func (c *Client) Create(ctx context.Context, o manifest.Object) error {
 	return nil
 }
 
-// Delete begins to delete a placed object, and in the background what it owns, and says whether it did. With an owner, an
+// Delete begins to delete a placed object, and what it owns as its Cascade says, and says whether it did. With an owner, an
 // object that does not belong to it or asks to be kept (helm.sh/resource-policy) stays. One that is not there is fine.
 func (c *Client) Delete(ctx context.Context, o manifest.Object, owner manifest.Owner) (bool, error) {
 	resource, found, err := c.metadataOf(o)
@@ -267,6 +267,12 @@ func (c *Client) Delete(ctx context.Context, o manifest.Object, owner manifest.O
 		return false, err
 	}
 	propagation := metav1.DeletePropagationBackground
+	switch o.Cascade {
+	case "foreground":
+		propagation = metav1.DeletePropagationForeground
+	case "orphan":
+		propagation = metav1.DeletePropagationOrphan
+	}
 	options := metav1.DeleteOptions{PropagationPolicy: &propagation}
 	if !owner.IsZero() {
 		live, err := resource.Get(ctx, o.Name, metav1.GetOptions{})

@@ -670,6 +670,8 @@ func (x *candidate) planned(level string, o Options) Release {
 		Atomic:          x.release.Atomic,
 		CleanupOnFail:   x.release.CleanupOnFail,
 		History:         x.release.HistoryMax,
+		Labels:          x.release.RecordLabels(),
+		Cascade:         x.release.Cascade,
 		Context:         x.release.KubeContext,
 		Hidden:          x.release.SuppressOutputLineRegex,
 		Silent:          x.release.SuppressDiff,
@@ -691,10 +693,15 @@ func (x *candidate) planned(level string, o Options) Release {
 		}
 		return r
 	}
-	if last.Status.Pending() && !Ours(last) {
+	// Uninstalling asks nobody, as with Helm: it is the way out for what a killed helm left.
+	abandoned := last.Status.Pending() && !Ours(last)
+	if abandoned && (x.release.Installed || !o.AsHelm && !o.Foreign) {
 		remedy := "put the release right with helm rollback"
 		if !x.history.current().everDeployed() {
 			remedy = "take away what it left with helm uninstall, since there is no revision to go back to"
+			if o.AsHelm {
+				remedy = "take away what it left with otomi destroy (or helm uninstall), since there is no revision to go back to"
+			}
 		}
 		r.Invalid = fmt.Sprintf("helm works on release %s: revision %d is %s. Wait until it ends; if it was killed, %s",
 			x.release.Key(), last.Revision, last.Status, remedy)
@@ -703,6 +710,9 @@ func (x *candidate) planned(level string, o Options) Release {
 	slices.SortStableFunc(gone, func(a, b Change) int { return manifest.Rank(b.Kind) - manifest.Rank(a.Kind) })
 	if !x.release.Installed {
 		r.Action, r.Reason = Uninstall, "installed: false"
+		if abandoned {
+			r.Reason += fmt.Sprintf("; helm left revision %d %s", last.Revision, last.Status)
+		}
 		if x.release.DeleteTimeout > 0 {
 			r.Timeout = x.release.DeleteTimeout
 		}

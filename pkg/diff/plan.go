@@ -91,6 +91,9 @@ type Release struct {
 	Atomic, CleanupOnFail bool `json:"-"`
 	// History is how many records of the release are kept: 0 is Helm's default, negative all.
 	History int `json:"-"`
+	// Labels are put on the release's record. Cascade is how what belongs to the objects of an uninstalled release goes.
+	Labels  map[string]string `json:"-"`
+	Cascade string            `json:"-"`
 	// Context is the context of the release, where the runlevels have one.
 	Context string `json:"-"`
 	// Hidden are regular expressions of lines whose differences are not shown; Silent says that none of the release is.

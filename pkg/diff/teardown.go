@@ -3,6 +3,7 @@ package diff
 import (
 	"context"
 	"slices"
+	"strings"
 )
 
 // Teardown makes the plan that uninstalls the releases of the levels, in reverse order: the last level first. Only releases
@@ -34,7 +35,7 @@ func Teardown(ctx context.Context, in Input, live Live, o Options) (Plan, error)
 		for j := range p.Levels[i].Releases {
 			r := &p.Levels[i].Releases[j]
 			if r.Action == Uninstall {
-				r.Reason = "destroy"
+				r.Reason = "destroy" + strings.TrimPrefix(r.Reason, "installed: false")
 			} else if r.Reason == "" {
 				r.Reason = "made by helm, not by otomi"
 			}

@@ -30,8 +30,7 @@ type Options struct {
 // see what the hooks before them made; in is the input that the state was evaluated with. It returns the lines that hooks with
 // showlogs wrote, as helmfile logs them (helmfile 1.7, pkg/event, Bus.Trigger).
 //
-// The first hook that fails is a diagnostic and ends the run. It is a warning where helmfile goes on: at postsync, and at the
-// cleanup of a release. The error is the end of ctx.
+// The first hook that fails is a diagnostic and ends the run. The error is the end of ctx.
 func Run(ctx context.Context, in runlevel.Input, e runlevel.Event, o Options) ([]string, diag.Diagnostics, error) {
 	hooks := e.State.Hooks
 	if e.Release != nil {
@@ -50,11 +49,6 @@ func Run(ctx context.Context, in runlevel.Input, e runlevel.Event, o Options) ([
 		said = append(said, out...)
 		if err != nil {
 			return said, ds, err
-		}
-		if e.Name == "postsync" || e.Name == "cleanup" && e.Release != nil {
-			for i := range more {
-				more[i].Severity = diag.Warning
-			}
 		}
 		ds = append(ds, more...)
 		if len(more) > 0 {
@@ -91,10 +85,6 @@ func off(h runlevel.Hook, o Options) diag.Diagnostic {
 
 // refusal says why a hook does not run.
 func refusal(h runlevel.Hook, event string, o Options) diag.Diagnostics {
-	if len(h.KubectlApply) > 0 {
-		return diag.Diagnostics{problem(h, diag.RunlevelUnsupported, "the hook %s applies files with kubectl, and otomi runs none. Make a release of the "+
-			"files: chart: DIRECTORY", name(h))}
-	}
 	if !o.Allowed || o.Programs == nil {
 		return diag.Diagnostics{problem(h, diag.ProgramForbidden, "the hook %s runs a program at %s, which a state file may only where you allow it. "+
 			"Allow it: --allow hooks", name(h), event)}
@@ -131,7 +121,7 @@ func one(ctx context.Context, in runlevel.Input, h runlevel.Hook, e runlevel.Eve
 			return said, ds, ended(ctx, h)
 		}
 		if err != nil {
-			return said, append(ds, problem(h, diag.ProgramFailed, "the hook %s failed at %s: %v. Correct the program or its arguments.", name(h), e.Name, err)), nil
+			return said, append(ds, problem(h, diag.ProgramFailed, "the hook %s failed at %s: %v. %s", name(h), e.Name, err, advice(h))), nil
 		}
 		if h.ShowLogs {
 			for line := range strings.SplitSeq(strings.TrimRight(string(out), "\n"), "\n") {
@@ -140,6 +130,14 @@ func one(ctx context.Context, in runlevel.Input, h runlevel.Hook, e runlevel.Eve
 		}
 	}
 	return said, ds, nil
+}
+
+// advice is what to do about a hook that failed.
+func advice(h runlevel.Hook) string {
+	if len(h.KubectlApply) > 0 {
+		return "It runs kubectl, which otomi does not bring; correct its files, or make a release of them: chart: DIRECTORY."
+	}
+	return "Correct the program or its arguments."
 }
 
 func ended(ctx context.Context, h runlevel.Hook) error {

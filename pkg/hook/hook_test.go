@@ -100,10 +100,11 @@ func TestHooksThatDoNotRun(t *testing.T) {
 		"turned off":        {hook: one, event: "cleanup", options: hook.Options{Allowed: true, Off: "HELMFILE_DISABLE_HOOKS"}, severity: diag.Error, code: diag.ProgramForbidden, detail: "HELMFILE_DISABLE_HOOKS turned them off"},
 		"fails":             {hook: one, event: "prepare", options: hook.Options{Allowed: true}, severity: diag.Error, code: diag.ProgramFailed, detail: "hook false failed at prepare: running false: exit status 1"},
 		"presync fails":     {hook: failing("presync"), event: "presync", ofRelease: true, options: hook.Options{Allowed: true}, severity: diag.Error, code: diag.ProgramFailed, detail: "hook mine failed"},
-		"postsync fails":    {hook: failing("postsync"), event: "postsync", ofRelease: true, options: hook.Options{Allowed: true}, severity: diag.Warning, code: diag.ProgramFailed, detail: "hook mine failed"},
-		"cleanup fails":     {hook: failing("cleanup"), event: "cleanup", ofRelease: true, options: hook.Options{Allowed: true}, severity: diag.Warning, code: diag.ProgramFailed, detail: "hook mine failed"},
+		"postsync fails":    {hook: failing("postsync"), event: "postsync", ofRelease: true, options: hook.Options{Allowed: true}, severity: diag.Error, code: diag.ProgramFailed, detail: "hook mine failed"},
+		"cleanup fails":     {hook: failing("cleanup"), event: "cleanup", ofRelease: true, options: hook.Options{Allowed: true}, severity: diag.Error, code: diag.ProgramFailed, detail: "hook mine failed"},
 		"global cleanup":    {hook: failing("cleanup"), event: "cleanup", options: hook.Options{Allowed: true}, severity: diag.Error, code: diag.ProgramFailed, detail: "hook mine failed"},
-		"kubectl":           {hook: runlevel.Hook{Events: []string{"prepare"}, KubectlApply: map[string]string{"filename": "x"}, Range: at(7)}, event: "prepare", options: hook.Options{Allowed: true}, severity: diag.Error, code: diag.RunlevelUnsupported, detail: "Make a release"},
+		"kubectl":           {hook: runlevel.Hook{Events: []string{"prepare"}, KubectlApply: map[string]string{"filename": "false"}, Range: at(7)}, event: "prepare", severity: diag.Error, code: diag.ProgramForbidden, detail: "the hook kubectlApply runs a program"},
+		"kubectl of both":   {hook: runlevel.Hook{Events: []string{"prepare"}, KubectlApply: map[string]string{"filename": "x", "kustomize": "y"}, Range: at(7)}, event: "prepare", options: hook.Options{Allowed: true}, severity: diag.Error, code: diag.RunlevelInvalid, detail: "either filename or kustomize"},
 		"a broken template": {hook: runlevel.Hook{Events: []string{"prepare"}, Command: "{{ .Absent }}", Range: at(7)}, event: "prepare", options: hook.Options{Allowed: true}, severity: diag.Error, code: diag.TemplateUndefined, detail: "Absent"},
 	} {
 		p := &programs{}
@@ -121,6 +122,38 @@ func TestHooksThatDoNotRun(t *testing.T) {
 		require.Equal(t, at(7), ds[0].Range, name)
 		require.NotContains(t, strings.Join(p.ran, " "), "after", name+": what comes after does not run")
 	}
+}
+
+func TestHooksApplyFilesWithKubectl(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		apply map[string]string
+		ran   string
+	}{
+		"files":   {map[string]string{"filename": "crds/{{ .Event.Name }}.yaml"}, "deploy:kubectl apply -f crds/prepare.yaml"},
+		"overlay": {map[string]string{"kustomize": "overlay"}, "deploy:kubectl apply -k overlay"},
+	} {
+		p := &programs{}
+		s := state(runlevel.Hook{Events: []string{"prepare"}, Command: "ignored", KubectlApply: c.apply})
+		_, ds, err := hook.Run(context.Background(), runlevel.Input{}, runlevel.Event{Name: "prepare", State: s}, hook.Options{Allowed: true, Programs: p})
+		require.NoError(t, err, name)
+		require.Empty(t, ds, name)
+		require.Equal(t, []string{c.ran}, p.ran, name)
+	}
+}
+
+// helmfile hands on a Go error, which prints as <nil> and counts as false where there is none.
+func TestHooksSeeTheErrorAsHelmfileShowsIt(t *testing.T) {
+	t.Parallel()
+	p := &programs{}
+	s := state(runlevel.Hook{Events: []string{"cleanup"}, Command: "tell", Args: []string{"{{ .Event.Error }}", "{{ if .Event.Error }}bad{{ end }}"}})
+	for _, failure := range []string{"", "it broke"} {
+		e := runlevel.Event{Name: "cleanup", State: s, Error: failure}
+		_, ds, err := hook.Run(context.Background(), runlevel.Input{}, e, hook.Options{Allowed: true, Programs: p})
+		require.NoError(t, err)
+		require.Empty(t, ds)
+	}
+	require.Equal(t, []string{"deploy:tell <nil> ", "deploy:tell it broke bad"}, p.ran)
 }
 
 func TestHooksEndWithTheirContext(t *testing.T) {
@@ -158,7 +191,6 @@ func TestRefusedHooksAreKnownBeforeTheyAreReached(t *testing.T) {
 		"nothing allowed": {events: []string{"presync", "postsync"}, lines: []int{3, 5}},
 		"other events":    {events: []string{"cleanup"}},
 		"allowed":         {options: allowed, events: []string{"presync", "prepare"}},
-		"no kubectl":      {options: allowed, events: []string{"postsync"}, lines: []int{5}},
 		"turned off":      {options: hook.Options{Allowed: true, Off: "OFF", Programs: &programs{}}, events: []string{"cleanup"}, lines: []int{3}},
 	} {
 		var lines []int

@@ -41,6 +41,9 @@ type Object struct {
 	Text string
 	// Data is the document read as JSON; nobody changes it.
 	Data map[string]any
+	// Cascade is how what an object that is deleted owns goes, in Helm's words: foreground, orphan, and background where it is
+	// empty.
+	Cascade string
 }
 
 // APIVersion is the object's apiVersion: "apps/v1", "v1".

@@ -57,12 +57,15 @@ func (c changes) apply(ctx context.Context, req render.Request, rendered manifes
 // dependencies that the release adds. load loads a chart that is one.
 func (c changes) chart(ctx context.Context, r runlevel.Release, load func(context.Context, runlevel.Release) (*chart.Chart, diag.Diagnostics, error)) (*chart.Chart, diag.Diagnostics, error) {
 	if r.EnableDNS {
-		return nil, diag.Diagnostics{{Severity: diag.Error, Code: diag.RunlevelUnsupported, Range: r.Range, Detail: fmt.Sprintf(
+		return nil, diag.Diagnostics{{Severity: diag.Error, Code: diag.RunlevelUnsupported, Range: r.KeyRange("enableDNS"), Detail: fmt.Sprintf(
 			"release %s has enableDNS, and otomi looks nothing up while a chart renders. Give the chart the address as a value.", r.Name)}}, nil
 	}
 	main, ds, err := c.one(ctx, r, load)
 	if err != nil || ds.HasErrors() {
 		return nil, ds, err
+	}
+	if ds = append(ds, chart.Installable(main)...); ds.HasErrors() {
+		return nil, ds, nil
 	}
 	var additions []chart.Addition
 	for _, d := range r.Dependencies {
@@ -117,6 +120,9 @@ func (c changes) one(ctx context.Context, r runlevel.Release, load func(context.
 
 // directory is the directory that the chart of a release may be, in a tree of files, and how its files are shown.
 func (c changes) directory(r runlevel.Release) (files fs.FS, dir string, shown func(string) string) {
+	if m, inside, ok := c.platform.fetch.mounted(template.Join(r.Base, r.Chart)); ok {
+		return m.tree.FS, inside, m.tree.Display
+	}
 	if c.host == nil {
 		return c.platform.stack.FS, path.Join(r.Base, r.Chart), c.platform.stack.Display
 	}
@@ -145,7 +151,7 @@ func (c changes) data(r runlevel.Release) map[string]any {
 		environment.Values = values
 	}
 	return map[string]any{
-		"Environment": map[string]any{"Name": environment.Name, "KubeContext": environment.KubeContext, "Values": environment.Values},
+		"Environment": environment.Data(),
 		"Values":      values, "StateValues": values, "Namespace": c.in.Namespace, "KubeContext": c.in.KubeContext, "Chart": c.in.Chart,
 		"Release": map[string]any{
 			"Name": r.Name, "Namespace": r.WrittenNamespace, "Chart": r.Chart, "ChartVersion": r.Version, "KubeContext": r.KubeContext, "Labels": labels,

@@ -100,7 +100,7 @@ func (p *Platform) known(states []*runlevel.State) []chart.Repository {
 			if slices.ContainsFunc(out, func(known chart.Repository) bool { return known.Name == repo.Name }) {
 				continue
 			}
-			known := repository(*repo)
+			known := chart.Repository(*repo)
 			p.place(&known, state.Dir)
 			out = append(out, known)
 		}
@@ -274,6 +274,7 @@ func (p *Platform) Charts(ctx context.Context, stages []Stage) ([]ChartUse, diag
 	var out []ChartUse
 	known := map[string]int{}
 	for _, stage := range stages {
+		change := changes{platform: p, in: p.input(nil), values: stage.Values, namespaces: map[string]string{}}
 		for _, r := range stage.everyRelease() {
 			ref := p.reference(stage, r)
 			id := "local " + ref.Chart
@@ -286,7 +287,7 @@ func (p *Platform) Charts(ctx context.Context, stages []Stage) ([]ChartUse, diag
 				out[i].Uses = append(out[i].Uses, use)
 				continue
 			}
-			c, more, err := p.chartUse(ctx, store, r, ref)
+			c, more, err := p.chartUse(ctx, store, change, r, ref)
 			diags = append(diags, more...)
 			if err != nil {
 				return out, diags, err
@@ -307,9 +308,12 @@ func repositoryName(r runlevel.Release) string {
 	return r.Chart
 }
 
-func (p *Platform) chartUse(ctx context.Context, store *chart.Store, r runlevel.Release, ref chart.Ref) (ChartUse, diag.Diagnostics, error) {
+func (p *Platform) chartUse(ctx context.Context, store *chart.Store, change changes, r runlevel.Release, ref chart.Ref) (ChartUse, diag.Diagnostics, error) {
 	if !isRemote(r) {
-		c, diags, err := store.Load(ctx, ref)
+		// A directory that is no chart is listed as the one that is made of it.
+		c, diags, err := change.one(ctx, r, func(ctx context.Context, _ runlevel.Release) (*chart.Chart, diag.Diagnostics, error) {
+			return store.Load(ctx, ref)
+		})
 		if err != nil || c == nil {
 			return ChartUse{Chart: r.Chart}, diags, err
 		}
@@ -417,25 +421,20 @@ func absolute(name *string, from string) {
 	}
 }
 
-func repository(r runlevel.Repository) chart.Repository {
-	return chart.Repository{
-		Name: r.Name, URL: r.URL, OCI: r.OCI, Username: r.Username, Password: r.Password,
-		PassCredentials: r.PassCredentials, CAFile: r.CAFile, CertFile: r.CertFile, KeyFile: r.KeyFile,
-		SkipTLSVerify: r.SkipTLSVerify, PlainHTTP: r.PlainHTTP, Verify: r.Verify, Keyring: r.Keyring, Range: r.Range,
-	}
-}
-
 // reference is the reference with paths as they are written.
 func reference(r runlevel.Release) chart.Ref {
 	ref := chart.Ref{Chart: r.Chart, Version: r.Version, Devel: r.Devel, Base: r.Base, Range: r.ChartRange}
 	if r.Repository != nil {
-		from := repository(*r.Repository)
+		from := chart.Repository(*r.Repository)
 		ref.Repository = &from
+	}
+	if strings.HasPrefix(r.Chart, "oci://") || r.Repository != nil && r.Repository.OCI {
+		ref.Chart, ref.Version = ofRegistry(r.Chart, r.Version)
 	}
 	if !(r.Verify || r.Keyring != "" || r.PlainHTTP || r.SkipTLSVerify) {
 		return ref
 	}
-	if address, ok := strings.CutPrefix(r.Chart, "oci://"); ok {
+	if address, ok := strings.CutPrefix(ref.Chart, "oci://"); ok {
 		// What the release says of the way to a registry is what a repository would say; the chart is the same.
 		dir, name := path.Split(address)
 		ref.Chart = "release/" + name
@@ -447,6 +446,26 @@ func reference(r runlevel.Release) chart.Ref {
 		ref.Repository.SkipTLSVerify = ref.Repository.SkipTLSVerify || r.SkipTLSVerify
 	}
 	return ref
+}
+
+// ofRegistry is the chart of a registry and the version that a release asks for by both (helmfile 1.7, pkg/state,
+// getOCIQualifiedChartName): a version may have a digest behind it, VERSION@sha256:DIGEST, which the one of the chart beats; and it
+// beats the tag of the chart.
+func ofRegistry(name, version string) (string, string) {
+	name, digest, pinned := strings.Cut(name, "@")
+	if v, of, ok := strings.Cut(version, "@"); ok {
+		version = v
+		if !pinned {
+			digest, pinned = of, true
+		}
+	}
+	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') && version != "" {
+		name = name[:i]
+	}
+	if pinned {
+		name += "@" + digest
+	}
+	return name, version
 }
 
 // isRemote reports whether the chart of a release comes from outside of the stack.

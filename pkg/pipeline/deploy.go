@@ -42,7 +42,7 @@ type Connection struct {
 }
 
 // ErrNoContext says that nothing names the context of a cluster, and that the current one may not be taken.
-var ErrNoContext = errors.New("nothing names the cluster's context, and under CI the current one is never taken; name it with --kube-context or as kubeContext in env/clusters.yaml")
+var ErrNoContext = errors.New("nothing names the cluster's context, and under CI the current one is never taken; name it with --kube-context, or as kubeContext in env/clusters.yaml or, for state files, in helmDefaults")
 
 // Connect reaches a cluster: by the context that was asked for, else the registry's, else in-cluster, else the current
 // one of the kubeconfig.

@@ -139,7 +139,7 @@ func (p *Platform) derive(ctx context.Context, root *value.Node) (layer.Layer, d
 	text, diags := template.Execute(ctx, p.derived.text, map[string]any{
 		"Values":      values,
 		"StateValues": values,
-		"Environment": map[string]any{"Name": "default", "KubeContext": "", "Values": values},
+		"Environment": map[string]any{"Name": "default", "KubeContext": "", "Values": values, "Defaults": map[string]any{}, "CLIOverrides": map[string]any{}},
 		"Namespace":   "",
 	}, template.Options{File: p.derived.file, Allow: p.allow.templates()})
 	l := layer.Layer{Name: layer.Derived}

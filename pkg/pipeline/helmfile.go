@@ -8,17 +8,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/redkubes/otomi/pkg/chart"
 	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/exec"
 	"github.com/redkubes/otomi/pkg/hook"
 	"github.com/redkubes/otomi/pkg/manifest"
+	"github.com/redkubes/otomi/pkg/openapi"
 	"github.com/redkubes/otomi/pkg/render"
 	"github.com/redkubes/otomi/pkg/runlevel"
 	"github.com/redkubes/otomi/pkg/source"
@@ -33,13 +36,15 @@ type StateFile struct {
 	o    StateOptions
 	host *source.Host
 	p    *Platform
-	// prepared says that the hooks of prepare have run, and said is what they said.
-	prepared bool
-	said     string
+	Hooks
 	// outside holds charts that are outside of the directory that is worked on, made at the first use.
 	outside *chart.Store
 	// known are the repositories that the state files name.
 	known []chart.Repository
+	// fetch gets the remote files that state files name, and caches keep them.
+	fetch    *fetcher
+	caches   caches
+	cacheErr error
 }
 
 // StateOptions say what state files are read and how. The texts are in helmfile's words.
@@ -50,6 +55,8 @@ type StateOptions struct {
 	Stdin     io.Reader
 	// Input is what is evaluated, but for files and permissions; of these it says what turned some off.
 	Input runlevel.Input
+	// Kubernetes are the schemas that manifests are checked against, as package kubernetes lays them out; nil for who checks none.
+	Kubernetes fs.FS
 	// Allow is what the user allowed the run.
 	Allow Permissions
 	// Remote says how charts are fetched from the hosts that Allow has.
@@ -83,45 +90,44 @@ func OpenState(ctx context.Context, o StateOptions) (*StateFile, diag.Diagnostic
 		host.Name(template.Join(path.Dir(filepath.ToSlash(o.File)), filepath.ToSlash(name))) // where helmfile looks first
 	}
 	s := &StateFile{in: o.Input, o: o, host: host}
-	s.in.FS, s.in.Root = host, o.Dir
+	s.caches, s.cacheErr = openCaches(o.Cache.Dir)
+	if s.fetch = newFetcher(o.Allow, o.Remote, s.caches); o.Platform != nil {
+		s.fetch = o.Platform.fetch
+	}
+	s.in.FS, s.in.Fetch, s.in.Root = s.fetch.over(host), s.fetch, o.Dir
 	off := s.in.Allow.Off
 	s.in.Allow = o.Allow.templates()
 	s.in.Allow.Off = off
-	if o.Allow.AnyHost || len(o.Allow.Net) > 0 {
-		s.in.Fetch = noFetch{}
-	}
 	if o.Allow.Exec || o.Allow.Hooks {
 		s.in.Programs = exec.Runner{Dir: o.Dir, Env: o.Allow.Environ}
 	}
-	var ds diag.Diagnostics
+	name, ds, err := s.file(ctx)
+	if err != nil || ds.HasErrors() {
+		return s, ds, err
+	}
 	if o.File == "-" {
 		text, err := io.ReadAll(o.Stdin)
 		if err != nil {
 			return s, nil, fmt.Errorf("reading the state file from standard input: %w", err)
 		}
 		s.in.Files = []runlevel.File{{Name: "-", Display: "-", Path: "-", Text: text}}
-	} else if s.in.Files, ds = runlevel.Discover(host, filepath.ToSlash(o.File), ""); ds.HasErrors() {
+	} else if s.in.Files, ds = runlevel.Discover(s.in.FS, name, ""); ds.HasErrors() {
 		return s, ds, nil
 	}
 	var more diag.Diagnostics
 	s.Evaluation, more = runlevel.Evaluate(ctx, s.in)
-	if o.Prepare != "" && o.Allow.Hooks && s.prepares() {
+	s.Hooks = Hooks{in: s.in, options: hook.Options{Allowed: o.Allow.Hooks, Off: o.DisableHooks, Programs: s.in.Programs}}
+	s.evaluated(s.Evaluation)
+	if more.HasErrors() {
+		more = append(more, s.Refused(o.Prepare)...) // it may be because of these
+	}
+	if o.Prepare != "" && o.Allow.Hooks && s.HasHooks(o.Prepare) {
 		if more, err = s.prepare(ctx, more); err != nil {
 			return s, more, err
 		}
 	}
 	err = s.platform()
 	return s, append(ds, more...), err
-}
-
-// prepares reports whether there are hooks of prepare.
-func (s *StateFile) prepares() bool {
-	has := func(hooks []runlevel.Hook) bool {
-		return slices.ContainsFunc(hooks, func(h runlevel.Hook) bool { return slices.Contains(h.Events, "prepare") })
-	}
-	return slices.ContainsFunc(s.States, func(state *runlevel.State) bool {
-		return has(state.Hooks) || slices.ContainsFunc(state.Releases, func(r runlevel.Release) bool { return has(r.Hooks) })
-	})
 }
 
 // prepare runs the hooks of prepare and evaluates anew: what they write may be what releases read. found is what was wrong before;
@@ -134,17 +140,16 @@ func (s *StateFile) prepare(ctx context.Context, found diag.Diagnostics) (diag.D
 		if s.Evaluation, more = runlevel.Evaluate(ctx, in); more.HasErrors() {
 			return found, nil
 		}
+		s.evaluated(s.Evaluation)
 	}
-	if !s.Matched() {
-		return found, nil
-	}
-	said, ds, err := s.AllHooks(ctx, "prepare", s.o.Prepare)
+	said, ds, err := s.Prepare(ctx, s.o.Prepare)
 	if err != nil || ds.HasErrors() {
 		return ds, err
 	}
-	s.prepared, s.said = true, said
+	s.said = said
 	var more diag.Diagnostics
 	s.Evaluation, more = runlevel.Evaluate(ctx, s.in)
+	s.evaluated(s.Evaluation)
 	return append(ds, more...), nil
 }
 
@@ -160,7 +165,8 @@ func (s *StateFile) platform() error {
 		allow: s.o.Allow, remote: s.o.Remote, closers: []io.Closer{closer},
 		seenFrom: s.host.Abs,
 	}
-	p.caches, p.cacheErr = openCaches(s.o.Cache.Dir)
+	p.kubernetes = sync.OnceValues(func() (*openapi.Library, error) { return openapi.NewLibrary(s.o.Kubernetes) })
+	p.fetch, p.caches, p.cacheErr = s.fetch, s.caches, s.cacheErr
 	if s.o.Cache.Anew {
 		p.caches.render = nil
 	}
@@ -173,11 +179,12 @@ func (s *StateFile) platform() error {
 	return nil
 }
 
-// noFetch stands for what fetches remote files.
-type noFetch struct{}
-
-func (noFetch) Fetch(string) (string, error) {
-	return "", errors.New("remote files are not fetched by this version; fetch it, and name the file")
+// file is the name of the file that is evaluated: that of Options, or that of what was fetched where it is an address.
+func (s *StateFile) file(ctx context.Context) (string, diag.Diagnostics, error) {
+	if !strings.Contains(s.o.File, "://") {
+		return filepath.ToSlash(s.o.File), nil, nil
+	}
+	return s.fetch.Fetch(ctx, s.o.File)
 }
 
 // Close releases the directory.
@@ -186,11 +193,14 @@ func (s *StateFile) Close() error { return errors.Join(s.host.Close(), s.p.Close
 // CacheFailure is why a cache was not used, or not written any more.
 func (s *StateFile) CacheFailure() error { return s.p.CacheFailure() }
 
-// Secrets returns the passwords of repositories, and those in addresses of charts, for the redactor.
-func (s *StateFile) Secrets() []string { return s.stage().Secrets() }
+// Secrets returns the passwords of repositories, and those in addresses of charts and files, for the redactor.
+func (s *StateFile) Secrets() []string { return append(s.stage().Secrets(), s.fetch.Secrets()...) }
 
 // Path returns where a state file is.
 func (s *StateFile) Path(state *runlevel.State) string { return s.host.Abs(state.Path) }
+
+// Alone reports whether one state file was given, beside those that it names.
+func (s *StateFile) Alone() bool { return len(s.in.Files) == 1 }
 
 // Shown returns the texts to show diagnostics with.
 func (s *StateFile) Shown(ds diag.Diagnostics) diag.Sources {
@@ -199,6 +209,18 @@ func (s *StateFile) Shown(ds diag.Diagnostics) diag.Sources {
 	}
 	out := s.o.Platform.Shown(ds)
 	maps.Copy(out, s.p.Shown(ds))
+	return out
+}
+
+// Argument is an argument for a command line of helm's.
+type Argument = runlevel.Argument
+
+// View are the arguments of helmDefaults and of the command line about what is shown.
+func (s *StateFile) View() []Argument {
+	var out []Argument
+	for _, state := range s.States {
+		out = append(out, state.View...)
+	}
 	return out
 }
 
@@ -223,51 +245,6 @@ func (s *StateFile) Matched() bool {
 // Defined are the state files that define the environment of the run.
 func (s *StateFile) Defined() []*runlevel.State {
 	return slices.DeleteFunc(slices.Clone(s.States), func(state *runlevel.State) bool { return state.Skipped })
-}
-
-// AllHooks runs the hooks of an event: those of each file, and those of its releases that are to be installed. Those of a file come
-// first, and at cleanup last, as in helmfile. It returns what those said that show it.
-func (s *StateFile) AllHooks(ctx context.Context, name, verb string) (said string, ds diag.Diagnostics, err error) {
-	if name == "prepare" && s.prepared {
-		return s.said, nil, nil
-	}
-	var shown strings.Builder
-	for i, state := range s.States {
-		if state.Skipped {
-			continue
-		}
-		events := []runlevel.Event{{Name: name, Command: verb, State: state}}
-		for _, r := range s.Levels[i].Releases {
-			if r.Installed {
-				events = append(events, runlevel.Event{Name: name, Command: verb, State: state, Release: &r})
-			}
-		}
-		if name == "cleanup" {
-			events = append(events[1:], events[0])
-		}
-		for _, e := range events {
-			lines, more, err := s.hook(ctx, e)
-			shown.WriteString(lines)
-			if ds = append(ds, more...); err != nil || ds.HasErrors() {
-				return shown.String(), ds, err
-			}
-		}
-	}
-	return shown.String(), ds, nil
-}
-
-// hook runs the hooks of an event and returns the lines of those that show them.
-func (s *StateFile) hook(ctx context.Context, e runlevel.Event) (string, diag.Diagnostics, error) {
-	lines, ds, err := hook.Run(ctx, s.in, e, s.hookOptions())
-	var said strings.Builder
-	for _, line := range lines {
-		said.WriteString(line + "\n")
-	}
-	return said.String(), ds, err
-}
-
-func (s *StateFile) hookOptions() hook.Options {
-	return hook.Options{Allowed: s.o.Allow.Hooks, Off: s.o.DisableHooks, Programs: s.in.Programs}
 }
 
 // WrittenFile is a file that a verb writes.
@@ -318,13 +295,22 @@ func (s *StateFile) OutputPath(ctx context.Context, text string, state *runlevel
 		"Release": map[string]any{
 			"Name": r.Name, "Namespace": r.WrittenNamespace, "Chart": r.Chart, "ChartVersion": r.Version, "KubeContext": r.KubeContext, "Version": r.Version,
 		},
-		"Environment": map[string]any{"Name": state.Environment.Name, "KubeContext": state.Environment.KubeContext, "Values": state.Environment.Values},
+		"Environment": state.Environment.Data(),
 	}, template.Options{File: "(output template)"})
 }
 
 // Render renders the installed releases of every state file and hands them to take one after the other in the order they are
 // applied. After the first error among the diagnostics take is not called any more; some may have been taken before.
 func (s *StateFile) Render(ctx context.Context, o Capabilities, take func(RenderedRelease) error) (diag.Diagnostics, error) {
+	return s.render(ctx, o, false, take)
+}
+
+// RenderChecked is Render, and checks every object as Platform.RenderChecked does.
+func (s *StateFile) RenderChecked(ctx context.Context, o Capabilities, take func(RenderedRelease) error) (diag.Diagnostics, error) {
+	return s.render(ctx, o, true, take)
+}
+
+func (s *StateFile) render(ctx context.Context, o Capabilities, check bool, take func(RenderedRelease) error) (diag.Diagnostics, error) {
 	var diags diag.Diagnostics
 	failed := false
 	for i, l := range s.Levels {
@@ -337,6 +323,9 @@ func (s *StateFile) Render(ctx context.Context, o Capabilities, take func(Render
 		if failed = failed || more.HasErrors(); more.HasErrors() {
 			continue
 		}
+		for j := range set.releases {
+			set.releases[j].SkipCRDs = false // helmfile asks it when it installs; what is printed is the flag's business
+		}
 		set.version = o.KubeVersion
 		caps := Stage{Values: s.o.Values}.capabilities(o)
 		more, err = set.settle(ctx, caps)
@@ -347,8 +336,19 @@ func (s *StateFile) Render(ctx context.Context, o Capabilities, take func(Render
 		if failed = failed || more.HasErrors(); more.HasErrors() {
 			continue
 		}
+		var look inspect
+		if check {
+			look, more, err = s.p.inspection(set)
+			diags = append(diags, more...)
+			if err != nil {
+				return diags, err
+			}
+			if failed = failed || more.HasErrors(); more.HasErrors() {
+				continue
+			}
+		}
 		n := 0
-		more, err = set.stream(ctx, nil, func(r manifest.Release) error {
+		more, err = set.stream(ctx, look, func(r manifest.Release) error {
 			rendered := RenderedRelease{State: state, Release: set.releases[n], Rendered: r}
 			n++
 			if failed {
@@ -421,6 +421,9 @@ func (s *StateFile) chart(ctx context.Context, r runlevel.Release) (*chart.Chart
 			return nil, ds, nil
 		}
 		return store.Load(ctx, ref)
+	}
+	if _, _, ok := s.fetch.mounted(template.Join(r.Base, r.Chart)); ok {
+		return s.p.fetched(ctx, r, s.known)
 	}
 	root, inside, err := s.host.Seat(template.Join(r.Base, r.Chart))
 	if detail, refused := template.Forbidden(err); refused {

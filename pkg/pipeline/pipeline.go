@@ -90,6 +90,8 @@ type Platform struct {
 	// allow is what the user allowed, remote how charts are fetched.
 	allow  Permissions
 	remote RemoteOptions
+	// fetch gets the remote files that state files name.
+	fetch *fetcher
 	// shelf is where charts come from, made at the first use.
 	shelved sync.Once
 	shelf   shelf
@@ -117,6 +119,7 @@ func Open(ctx context.Context, o Options) (_ *Platform, diags diag.Diagnostics, 
 		p.caches.render = nil
 	}
 	p.renderer = p.caches.renderer(o.Cache.Build)
+	p.fetch = newFetcher(o.Allow, o.Remote, p.caches)
 	defer func() {
 		if err != nil || diags.HasErrors() {
 			err = errors.Join(err, p.Close())

@@ -12,11 +12,13 @@ import (
 	"github.com/redkubes/otomi/pkg/chart"
 	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/exec"
+	"github.com/redkubes/otomi/pkg/hook"
 	"github.com/redkubes/otomi/pkg/layer"
 	"github.com/redkubes/otomi/pkg/manifest"
 	"github.com/redkubes/otomi/pkg/render"
 	"github.com/redkubes/otomi/pkg/runlevel"
 	"github.com/redkubes/otomi/pkg/source"
+	"github.com/redkubes/otomi/pkg/template"
 	"github.com/redkubes/otomi/pkg/value"
 )
 
@@ -29,6 +31,9 @@ type Stage struct {
 	Levels []runlevel.Level
 	// Partial says that selectors left something out, so that a release that is missing here may still be wanted.
 	Partial bool
+
+	// Hooks are those of its runlevels. EvaluateFor lets them run.
+	Hooks *Hooks
 
 	// known are the repositories that the charts of the stage's releases may depend on.
 	known []chart.Repository
@@ -63,23 +68,72 @@ func NewestKubernetes() string { return render.Newest() }
 // Evaluate evaluates the runlevels of the stack with the values of a cluster, and keeps the releases that match the
 // selectors. A stack without runlevels is a diagnostic.
 func (p *Platform) Evaluate(ctx context.Context, values Values, selectors []string) (Stage, diag.Diagnostics) {
+	stage, diags, _ := p.EvaluateFor(ctx, values, selectors, "") // without a verb no program runs, which is what could fail
+	return stage, diags
+}
+
+// EvaluateFor is Evaluate for a verb that runs the hooks of runlevels: template, diff, apply, sync or destroy. Those of prepare run
+// before the values of releases are read, since they may write these. Hooks that would be refused are diagnostics. Where a stage has
+// Hooks, the caller runs their cleanup, also with diagnostics or an error.
+func (p *Platform) EvaluateFor(ctx context.Context, values Values, selectors []string, verb string) (Stage, diag.Diagnostics, error) {
 	selector, diags := runlevel.ParseSelectors(selectors)
 	if diags.HasErrors() {
-		return Stage{}, diags
+		return Stage{}, diags, nil
 	}
 	if len(p.noFiles) > 0 {
-		return Stage{Values: values}, append(diags, p.noFiles...)
+		return Stage{Values: values}, append(diags, p.noFiles...), nil
 	}
-	evaluated, more := runlevel.Evaluate(ctx, p.input(values.Root.PlainMap()))
+	in := p.input(values.Root.PlainMap())
+	evaluated, more := runlevel.Evaluate(ctx, in)
 	p.addSources(evaluated.Sources)
+	hooks := p.hooks(in)
+	take := func() { hooks.states, hooks.levels = evaluated.States, runlevel.Select(evaluated.Levels, selector) }
+	take()
+	if verb != "" {
+		refused := hooks.Refused(verb)
+		if diags = append(diags, refused...); refused.HasErrors() {
+			return Stage{}, append(diags, more...), nil
+		}
+	}
+	if verb != "" && hooks.HasHooks(verb) {
+		whole := !more.HasErrors()
+		if !whole {
+			// It may be the values of releases alone, which hooks write.
+			without := in
+			without.WithoutValues = true
+			var wrong diag.Diagnostics
+			evaluated, wrong = runlevel.Evaluate(ctx, without)
+			take()
+			whole = !wrong.HasErrors()
+		}
+		if whole {
+			said, ds, err := hooks.Prepare(ctx, verb)
+			hooks.said = said
+			if diags = append(diags, ds...); err != nil || ds.HasErrors() {
+				return Stage{Values: values, Hooks: hooks}, diags, err
+			}
+			evaluated, more = runlevel.Evaluate(ctx, in)
+			p.addSources(evaluated.Sources)
+			take()
+		}
+	}
 	diags = append(diags, more...)
 	diags = append(diags, idle(evaluated)...)
 	if diags.HasErrors() {
-		return Stage{}, diags
+		return Stage{Values: values, Hooks: hooks}, diags, nil
 	}
 	return Stage{
-		Values: values, Levels: runlevel.Select(evaluated.Levels, selector), Partial: !selector.IsZero(), known: p.known(evaluated.States),
-	}, diags
+		Values: values, Levels: hooks.levels, Partial: !selector.IsZero(), Hooks: hooks, known: p.known(evaluated.States),
+	}, diags, nil
+}
+
+// hooks are those of the runlevels of a stack. What the binary carries has no directory to run a program in.
+func (p *Platform) hooks(in runlevel.Input) *Hooks {
+	o := hook.Options{Allowed: p.allow.Hooks}
+	if p.beside != p.root {
+		o.Programs = exec.Runner{Dir: filepath.Dir(p.beside), Env: p.allow.Environ}
+	}
+	return &Hooks{in: in, options: o}
 }
 
 // idle reports what the runlevels of a stack ask for and no verb carries out for them yet: nothing goes without effect and
@@ -93,9 +147,8 @@ func idle(e runlevel.Evaluation) diag.Diagnostics {
 		}
 	}
 	for _, state := range e.States {
-		add(len(state.Hooks) > 0, diag.Range{File: state.File}, "hooks")
 		for _, r := range state.Releases {
-			add(len(r.Hooks) > 0, r.Range, "hooks")
+			add(r.ReuseValues, r.KeyRange("reuseValues"), "reuseValues")
 			diags = append(diags, undeployed(r)...)
 		}
 	}
@@ -105,7 +158,7 @@ func idle(e runlevel.Evaluation) diag.Diagnostics {
 // input is what of the stack is evaluated with values.
 func (p *Platform) input(values map[string]any) runlevel.Input {
 	in := runlevel.Input{
-		Files: p.files, FS: source.Inside(p.stack.FS), Prefix: p.stack.Prefix, Stack: true, Values: values, Allow: p.allow.templates(),
+		Files: p.files, FS: p.fetch.over(source.Inside(p.stack.FS)), Fetch: p.fetch, Prefix: p.stack.Prefix, Stack: true, Values: values, Allow: p.allow.templates(),
 	}
 	if p.allow.Exec && p.beside != p.root {
 		// What the binary carries has no directory to run a program in.
@@ -231,6 +284,9 @@ func (p *Platform) newRenderSet(ctx context.Context, stage Stage) (*renderSet, d
 	change := changes{platform: p, in: set.input, values: stage.Values, namespaces: map[string]string{}}
 	set.change = change.apply
 	load := func(ctx context.Context, r runlevel.Release) (*chart.Chart, diag.Diagnostics, error) {
+		if _, _, ok := p.fetch.mounted(template.Join(r.Base, r.Chart)); ok {
+			return p.fetched(ctx, r, stage.known)
+		}
 		return store.Load(ctx, p.reference(stage, r))
 	}
 	for _, release := range set.releases {

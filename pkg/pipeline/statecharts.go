@@ -1,10 +1,10 @@
 package pipeline
 
 import (
-	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -14,56 +14,80 @@ import (
 	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/runlevel"
 	"github.com/redkubes/otomi/pkg/template"
-	"github.com/redkubes/otomi/pkg/value"
-	"github.com/redkubes/otomi/pkg/yaml"
+	"github.com/redkubes/otomi/pkg/transform"
 )
 
 // defaultFetchDir is helmfile's template of the directories of fetch --output-dir (pkg/state, DefaultFetchOutputDirTemplate).
 const defaultFetchDir = `{{ .OutputDir }}{{ if .Release.Namespace }}/{{ .Release.Namespace }}{{ end }}` +
 	`{{ if .Release.KubeContext }}/{{ .Release.KubeContext }}{{ end }}/{{ .Release.Name }}/{{ .ChartName }}/{{ or .Release.Version "latest" }}`
 
-// FetchedCharts loads the charts of the releases that come from elsewhere, which puts them into the cache, and returns their files
-// below dir, where one is named, in the directory that a template names; empty means helmfile's own.
+// FetchedCharts loads the charts of the installed releases that come from elsewhere, which puts them into the cache. Where dir is
+// named it returns their files in the directory below it that a template names, empty means helmfile's own; and those of local
+// charts, as helmfile copies them.
 func (s *StateFile) FetchedCharts(ctx context.Context, dir, name string) (files []WrittenFile, charts int, ds diag.Diagnostics, err error) {
 	if name == "" {
 		name = defaultFetchDir
 	}
-	for _, r := range s.stage().releases() {
-		for _, d := range r.Dependencies {
-			if added := dependency(r, d); isRemote(added) {
-				_, more, err := s.chart(ctx, added)
-				if ds = append(ds, more...); err != nil {
-					return nil, 0, ds, err
+	for i, l := range s.Levels {
+		change := s.changes(s.States[i])
+		for _, r := range l.Releases {
+			if !r.Installed {
+				continue
+			}
+			for _, d := range r.Dependencies {
+				if added := dependency(r, d); isRemote(added) {
+					_, more, err := s.chart(ctx, added)
+					if ds = append(ds, more...); err != nil {
+						return nil, 0, ds, err
+					}
 				}
 			}
-		}
-		if !isRemote(r) {
-			continue
-		}
-		loaded, more, err := s.chart(ctx, r)
-		ds = append(ds, more...)
-		if err != nil {
-			return nil, 0, ds, err
-		}
-		if loaded == nil {
-			continue
-		}
-		charts++
-		if dir == "" {
-			continue
-		}
-		to, more := template.Execute(ctx, []byte(name), map[string]any{
-			"OutputDir": dir, "ChartName": r.Chart,
-			"Release": map[string]any{
-				"Name": r.Name, "Namespace": r.WrittenNamespace, "Chart": r.Chart, "KubeContext": r.KubeContext, "Version": r.Version,
-			},
-		}, template.Options{File: "(output template)"})
-		ds = append(ds, more...)
-		for _, f := range loaded.Files {
-			files = append(files, WrittenFile{Name: path.Join(to, loaded.Name, f.Name), Data: f.Data})
+			if !isRemote(r) {
+				if tree, at, _ := change.directory(r); dir == "" || !transform.HasChart(tree, at) {
+					continue
+				}
+			}
+			loaded, more, err := s.chart(ctx, r)
+			ds = append(ds, more...)
+			if err != nil {
+				return nil, 0, ds, err
+			}
+			if loaded == nil {
+				continue
+			}
+			charts++
+			if dir == "" {
+				continue
+			}
+			data := change.data(r)
+			data["OutputDir"], data["ChartName"] = dir, fetchedName(r)
+			data["Release"].(map[string]any)["Version"] = r.Version
+			to, more := template.Execute(ctx, []byte(name), data, template.Options{File: "(output template)"})
+			ds = append(ds, more...)
+			if isRemote(r) {
+				to = path.Join(to, loaded.Name) // where helm unpacks the archive
+			}
+			for _, f := range loaded.Files {
+				files = append(files, WrittenFile{Name: path.Join(to, f.Name), Data: f.Data})
+			}
 		}
 	}
 	return files, charts, ds, nil
+}
+
+// fetchedName is the chart of a release as helmfile names its directory (pkg/state, getOCIQualifiedChartName, forcedDownloadChart): that
+// of a registry without the repository, that of an address and of a path by its last part.
+func fetchedName(r runlevel.Release) string {
+	switch {
+	case r.Repository == nil:
+		name, _, _ := strings.Cut(path.Base(r.Chart), "@")
+		name, _, _ = strings.Cut(name, ":")
+		return name
+	case r.Repository.OCI:
+		_, name, _ := strings.Cut(r.Chart, "/")
+		return name
+	}
+	return r.Chart
 }
 
 // StateLock is the lock file of a state file, to be written.
@@ -73,19 +97,23 @@ type StateLock struct {
 }
 
 // Locks are the lock files of the state files whose releases have charts of repositories, in helmfile's format, by which helmfile
-// takes the same versions. The newest versions that answer what the files ask for are taken. now is when they are made.
+// takes the same versions. The newest versions that answer what the files ask for are taken; also for releases whose condition
+// does not hold, since helmfile asks the file for them too. now is when they are made.
 func (s *StateFile) Locks(ctx context.Context, now time.Time) ([]StateLock, diag.Diagnostics, error) {
 	var out []StateLock
 	var ds diag.Diagnostics
 	store := s.p.looseStore(nil)
 	for i, state := range s.States {
 		var refs []chart.Ref
-		var releases []runlevel.Release
-		for _, r := range s.Levels[i].Releases {
-			if r.Repository != nil {
-				ds = append(ds, s.ownFiles(s.p.reference(s.stage(), r))...)
-				refs, releases = append(refs, s.p.reference(s.stage(), r)), append(releases, r)
+		var pins []chart.Pin
+		for _, r := range s.defined(i) {
+			if r.Repository == nil {
+				continue
 			}
+			ref := s.p.reference(s.stage(), r)
+			ds = append(ds, s.ownFiles(ref)...)
+			refs = append(refs, ref)
+			pins = append(pins, chart.Pin{Namespace: r.WrittenNamespace, Release: r.Name, Ref: ref})
 		}
 		if len(refs) == 0 || state.LockPath() == "" {
 			continue
@@ -100,64 +128,43 @@ func (s *StateFile) Locks(ctx context.Context, now time.Time) ([]StateLock, diag
 		if more.HasErrors() {
 			continue
 		}
-		var entries []lockedDependency
-		for j, r := range releases {
-			if e, ok := lock.Find(chart.KeyOf(refs[j])); ok {
-				entries = append(entries, newLockedDependency(r, e.Version))
+		for j := range pins {
+			e, ok := lock.Find(chart.KeyOf(refs[j]))
+			if !ok {
+				return nil, ds, fmt.Errorf("locking the chart %s: nothing was found of it", refs[j].Chart)
 			}
+			pins[j].Version = e.Version
 		}
-		slices.SortFunc(entries, func(a, b lockedDependency) int {
-			return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.version, b.version), strings.Compare(a.repository, b.repository))
-		})
-		entries = slices.Compact(entries)
-		text, err := stateLock(entries, now)
+		old, err := s.host.ReadFile(state.LockPath())
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, ds, fmt.Errorf("reading the lock file: %w", err)
+		}
+		text, charts, err := chart.StateLock(pins, old, now)
 		if err != nil {
-			return nil, ds, err
+			return nil, ds, fmt.Errorf("writing the lock file: %w", err)
 		}
-		out = append(out, StateLock{WrittenFile: WrittenFile{Name: s.host.Abs(state.LockPath()), Data: text}, Charts: len(entries)})
+		out = append(out, StateLock{WrittenFile: WrittenFile{Name: s.host.Abs(state.LockPath()), Data: text}, Charts: charts})
 	}
 	return out, ds, nil
 }
 
-// lockedDependency is an entry of helmfile's lock file (helmfile 1.7, pkg/state, ResolvedChartDependency).
-type lockedDependency struct{ name, repository, version string }
-
-func newLockedDependency(r runlevel.Release, version string) lockedDependency {
-	_, name, _ := strings.Cut(r.Chart, "/")
-	out := lockedDependency{name: name, repository: r.Repository.URL, version: version}
-	if r.Repository.OCI {
-		out.repository = "oci://" + path.Join(strings.TrimPrefix(r.Repository.URL, "oci://"), path.Dir(name))
-		out.name = path.Base(name)
-	}
-	return out
-}
-
-// lockedVersion is the version of helmfile whose lock files these are; an older helmfile warns of them.
-const lockedVersion = "1.7.2"
-
-// stateLock writes a lock file as helmfile does (pkg/state, ChartLockedRequirements).
-func stateLock(entries []lockedDependency, now time.Time) ([]byte, error) {
-	word := func(s string) *value.Node { return value.NewScalar(value.Origin{}, s) }
-	fields := func(pairs ...string) *value.Node {
-		var out []value.Field
-		for i := 0; i < len(pairs); i += 2 {
-			out = append(out, value.Field{Key: pairs[i], Value: word(pairs[i+1])})
+// defined are the releases of a state file that are of the run, the disabled ones among them, in the order of their definition.
+func (s *StateFile) defined(i int) []runlevel.Release {
+	level := s.Levels[i]
+	order := map[[2]string]int{}
+	if list := s.States[i].Document.Get("releases"); list != nil {
+		for at, n := range list.Items {
+			order[[2]string{n.Get("namespace").Text(), n.Get("name").Text()}] = at
 		}
-		return value.NewMap(value.Origin{}, out...)
 	}
-	var items []*value.Node
-	var lines []string
-	for _, e := range entries {
-		items = append(items, fields("name", e.name, "repository", e.repository, "version", e.version))
-		lines = append(lines, e.name+" "+e.repository+" "+e.version)
+	out := slices.Clone(level.Releases)
+	if len(s.in.Selectors) == 0 {
+		out = append(out, level.Disabled...)
 	}
-	sum := sha256.Sum256([]byte(strings.Join(lines, "\n")))
-	return yaml.WriteState(value.NewMap(value.Origin{},
-		value.Field{Key: "version", Value: word(lockedVersion)},
-		value.Field{Key: "dependencies", Value: &value.Node{Kind: value.List, Items: items}},
-		value.Field{Key: "digest", Value: word("sha256:" + hex.EncodeToString(sum[:]))},
-		value.Field{Key: "generated", Value: word(now.UTC().Format(time.RFC3339))},
-	))
+	slices.SortStableFunc(out, func(a, b runlevel.Release) int {
+		return order[[2]string{a.WrittenNamespace, a.Name}] - order[[2]string{b.WrittenNamespace, b.Name}]
+	})
+	return out
 }
 
 // RepositoryReach is what was found of a repository of state files.

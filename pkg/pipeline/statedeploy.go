@@ -3,18 +3,16 @@ package pipeline
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/redkubes/otomi/pkg/apply"
 	"github.com/redkubes/otomi/pkg/chart"
 	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/diff"
-	"github.com/redkubes/otomi/pkg/hook"
 	"github.com/redkubes/otomi/pkg/manifest"
 	"github.com/redkubes/otomi/pkg/render"
 	"github.com/redkubes/otomi/pkg/runlevel"
@@ -26,12 +24,10 @@ type ReleaseOptions struct {
 	Wait, WaitForJobs bool
 	Timeout           time.Duration
 	SkipCRDs          bool
-	// ReuseValues and SyncLabels are refused, as they are for a single release.
-	ReuseValues, SyncLabels bool
-	// Cascade is how what belongs to deleted objects goes; DeleteTimeout bounds the wait for it.
-	Cascade       string
+	// ReuseValues and SyncLabels are those of each release; ResetValues takes ReuseValues of helmDefaults and releases back.
+	ReuseValues, ResetValues, SyncLabels bool
+	// DeleteTimeout bounds the wait for what is deleted.
 	DeleteTimeout time.Duration
-	SkipSchema    bool
 	// HiddenLines are regular expressions of lines whose differences are not shown.
 	HiddenLines []string
 }
@@ -42,11 +38,9 @@ func (o ReleaseOptions) on(r runlevel.Release) runlevel.Release {
 	r.WaitForJobs = r.WaitForJobs || o.WaitForJobs
 	r.Timeout = cmp.Or(o.Timeout, r.Timeout)
 	r.SkipCRDs = r.SkipCRDs || o.SkipCRDs
-	r.ReuseValues = r.ReuseValues || o.ReuseValues
+	r.ReuseValues = (r.ReuseValues || o.ReuseValues) && !o.ResetValues
 	r.SyncReleaseLabels = r.SyncReleaseLabels || o.SyncLabels
-	r.Cascade = cmp.Or(o.Cascade, r.Cascade)
 	r.DeleteTimeout = cmp.Or(o.DeleteTimeout, r.DeleteTimeout)
-	r.SkipSchemaValidation = r.SkipSchemaValidation || o.SkipSchema
 	r.SuppressOutputLineRegex = slices.Concat(r.SuppressOutputLineRegex, o.HiddenLines)
 	return r
 }
@@ -62,7 +56,7 @@ type Site struct {
 
 // Reach connects to the clusters that the releases are on: one for each context, in the order of the releases. The context is the
 // one of the run, else the release's, helmDefaults', the environment's, else the registry's entry c, else as Connect has it. What
-// of a release is not carried out on a cluster, and two releases with one name on one cluster, are diagnostics.
+// of a release is not carried out on a cluster is a diagnostic.
 func (s *StateFile) Reach(ctx context.Context, c Cluster, connection Connection, o ReleaseOptions) ([]Site, diag.Diagnostics, error) {
 	var ds diag.Diagnostics
 	var contexts []string
@@ -99,54 +93,63 @@ func (s *StateFile) Reach(ctx context.Context, c Cluster, connection Connection,
 		}
 		sites = append(sites, site)
 	}
-	return sites, append(ds, twice(sites)...), nil
+	return sites, ds, nil
 }
 
 // undeployed reports what of a release is not carried out when it is applied.
 func undeployed(r runlevel.Release) diag.Diagnostics {
 	var ds diag.Diagnostics
-	refuse := func(format string, args ...any) {
-		ds = append(ds, diag.Diagnostic{Severity: diag.Error, Code: diag.RunlevelUnsupported, Range: r.Range,
-			Detail: fmt.Sprintf("release %s: ", r.Name) + fmt.Sprintf(format, args...)})
-	}
-	if r.ReuseValues {
-		refuse("reuseValues takes values from what was deployed before, so that what is wanted can't be told from the files. " +
-			"Write those values into a file (helm get values shows them), and leave it out.")
-	}
-	if r.SyncReleaseLabels {
-		refuse("syncReleaseLabels puts labels on Helm's records, which otomi does not. Leave it out, and select with -l.")
-	}
-	if r.Cascade != "" && r.Cascade != "background" {
-		refuse("cascade is %s, and otomi deletes in the background and waits until all is gone. Leave it out, or write background.", r.Cascade)
-	}
 	for _, text := range r.SuppressOutputLineRegex {
 		if _, err := regexp.Compile(text); err != nil {
-			refuse("suppressOutputLineRegex: %v. Correct the regular expression.", err)
+			ds = append(ds, diag.Diagnostic{Severity: diag.Error, Code: diag.RunlevelInvalid, Range: r.KeyRange("suppressOutputLineRegex"),
+				Detail: fmt.Sprintf("release %s: suppressOutputLineRegex: %v. Correct the regular expression.", r.Name, err)})
 		}
 	}
 	return ds
 }
 
-// twice reports releases that two files put on one cluster under one name.
-func twice(sites []Site) diag.Diagnostics {
-	var ds diag.Diagnostics
-	first := map[string]diag.Range{}
-	for _, site := range sites {
-		for _, l := range site.Levels {
-			for _, r := range l.Releases {
-				key := site.Client.Server() + " " + r.Key()
-				at, found := first[key]
-				if !found {
-					first[key] = r.Range
-					continue
-				}
-				ds = append(ds, diag.Diagnostic{Severity: diag.Error, Code: diag.RunlevelDuplicate, Range: r.Range,
-					Detail: fmt.Sprintf("the release %s is defined twice for one cluster, which has only one of that namespace and name. Rename one, or select one with -l or a condition.", r.Key()),
-					Notes:  []diag.Note{{Message: "defined here first", Range: at}}})
+// reusing returns a site with the values that each release of reuseValues was given before under its own.
+func reusing(ctx context.Context, site Site) (Site, error) {
+	levels := slices.Clone(site.Levels)
+	for i := range levels {
+		levels[i].Releases = slices.Clone(levels[i].Releases)
+		for j, r := range levels[i].Releases {
+			if !r.ReuseValues || !r.Installed {
+				continue
 			}
+			records, err := site.Client.Revisions(ctx, r.Namespace, r.Name)
+			if err != nil {
+				return site, err
+			}
+			last, found := reused(records)
+			if !found {
+				continue
+			}
+			stored, err := site.Client.Stored(ctx, last.Namespace, last.Name, last.Revision)
+			if err != nil {
+				return site, err
+			}
+			levels[i].Releases[j] = r.Reusing(stored.Values)
 		}
 	}
-	return ds
+	site.Levels = levels
+	return site, nil
+}
+
+// reused is the record whose values are taken again: the newest that is deployed, and where none is the newest that came to
+// an end (Helm's pkg/action/upgrade.go, prepareUpgrade).
+func reused(records []manifest.Record) (manifest.Record, bool) {
+	for _, r := range slices.Backward(records) {
+		if r.Status == manifest.Deployed {
+			return r, true
+		}
+	}
+	for _, r := range slices.Backward(records) {
+		if r.Status == manifest.Failed || r.Status == manifest.Superseded {
+			return r, true
+		}
+	}
+	return manifest.Record{}, false
 }
 
 // StateDiffOptions change how state files are compared with a cluster.
@@ -163,6 +166,10 @@ type StateDiffOptions struct {
 // Diff compares the releases of a site with its cluster, as Platform.Diff does for a stage, and returns the same. Releases go as with Helm: post hooks
 // run after the wait, and the wait leaves out Jobs unless waitForJobs.
 func (s *StateFile) Diff(ctx context.Context, site Site, o StateDiffOptions) (Plan, []string, diag.Diagnostics, error) {
+	site, err := reusing(ctx, site)
+	if err != nil {
+		return Plan{}, nil, nil, err
+	}
 	set, diags, err := s.siteSet(ctx, site, o.Capabilities)
 	if err != nil || diags.HasErrors() {
 		return Plan{}, nil, diags, err
@@ -230,215 +237,14 @@ func (s *StateFile) siteSet(ctx context.Context, site Site, o Capabilities) (*re
 	return set, append(ds, more...), err
 }
 
-// Deployment are the plans of the sites of state files.
-type Deployment struct {
-	Sites []Site
-	Plans []Plan
-}
-
-// Empty reports whether nothing is to be done.
-func (d Deployment) Empty() bool {
-	return !slices.ContainsFunc(d.Plans, func(p Plan) bool { return !p.Empty() })
-}
-
-// Apply carries out the plans of state files, and returns what was done on each site. Of several sites the releases of a file, and
-// within it of a group, are carried out one site after the other before the next group begins: needs hold between contexts.
-func (s *StateFile) Apply(ctx context.Context, d Deployment, o ApplyOptions) ([]apply.Result, error) {
-	if len(d.Plans) == 1 {
-		result, err := apply.Run(ctx, d.Plans[0], d.Sites[0].Client, o)
-		return []apply.Result{result}, err
-	}
-	results := make([]apply.Result, len(d.Plans))
-	for i := range results {
-		results[i].Releases = []apply.ReleaseResult{}
-	}
-	var failure error
-	for _, part := range d.parts() {
-		if failure == nil {
-			failure = part.invalid
-		}
-		if failure != nil {
-			for _, r := range part.plan.Levels[0].Releases {
-				results[part.site].Releases = append(results[part.site].Releases, apply.ReleaseResult{
-					Name: r.Name, Namespace: r.Namespace, Level: r.Level, Action: r.Action, Outcome: apply.NotStarted, Revision: r.Revision,
-				})
-			}
-			continue
-		}
-		var result apply.Result
-		result, failure = apply.Run(ctx, part.plan, d.Sites[part.site].Client, o)
-		results[part.site].Releases = append(results[part.site].Releases, result.Releases...)
-		results[part.site].Warnings = append(results[part.site].Warnings, result.Warnings...)
-	}
-	return results, failure
-}
-
-// part is what is carried out on one site before another one has its turn.
-type part struct {
-	site int
-	plan Plan
-	// invalid says that something of its file can't be applied.
-	invalid error
-}
-
-// parts splits the plans of several sites: file by file what goes, in reverse order, then what comes, group by group.
-func (d Deployment) parts() []part {
-	var out []part
-	for i := range d.Plans[0].Levels {
-		last := 0
-		var invalid error
-		for _, plan := range d.Plans {
-			for _, r := range plan.Levels[i].Releases {
-				last = max(last, r.Group)
-				if problems := r.Problems(); len(problems) > 0 && invalid == nil {
-					invalid = fmt.Errorf("%s was not started: release %s: %s", plan.Levels[i].Name, r.Key(), strings.Join(problems, "; "))
-				}
-			}
-		}
-		add := func(group int, leaving bool) {
-			for site, plan := range d.Plans {
-				level := diff.Level{Name: plan.Levels[i].Name}
-				for _, r := range plan.Levels[i].Releases {
-					if r.Group == group && (r.Action == diff.Uninstall) == leaving && (r.Action != diff.Same || r.Invalid != "") {
-						level.Releases = append(level.Releases, r)
-					}
-				}
-				if len(level.Releases) > 0 {
-					sub := Plan{Cluster: plan.Cluster, Context: plan.Context, Levels: []diff.Level{level}, Warnings: plan.Warnings}
-					out = append(out, part{site: site, plan: sub, invalid: invalid})
-				}
-			}
-		}
-		for group := last; group >= 0; group-- {
-			add(group, true)
-		}
-		for group := range last + 1 {
-			add(group, false)
-		}
-	}
-	return out
-}
-
-// Programs returns o with the hooks of state files before and after each release, in helmfile's order: presync, around an
-// uninstallation preuninstall and postuninstall, then postsync, whose failure is told and changes nothing. The verb is what is
-// carried out.
-func (s *StateFile) Programs(o ApplyOptions, verb string) ApplyOptions {
-	type place struct {
-		state   *runlevel.State
-		release runlevel.Release
-	}
-	places := map[string]place{}
-	for i, l := range s.Levels {
-		for _, r := range l.Releases {
-			if len(r.Hooks) > 0 {
-				places[r.KubeContext+" "+r.Key()] = place{s.States[i], r}
-			}
-		}
-	}
-	if len(places) == 0 {
-		return o
-	}
-	destroy := verb == "destroy"
-	command := "sync"
-	if destroy {
-		command = "delete"
-	}
-	// What programs make may be read by others: one at a time, as if their files were one's own.
-	var mu sync.Mutex
-	call := func(ctx context.Context, r diff.Release, failure error, events ...string) (string, error) {
-		at, ok := places[r.Context+" "+r.Key()]
-		if !ok {
-			return "", nil
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		var said strings.Builder
-		for _, name := range events {
-			event := runlevel.Event{Name: name, Command: command, State: at.state, Release: &at.release}
-			if failure != nil {
-				event.Error = failure.Error()
-			}
-			lines, ds, err := s.hook(ctx, event)
-			said.WriteString(lines)
-			if err != nil {
-				return said.String(), err
-			}
-			for _, d := range ds {
-				failed := fmt.Errorf("%s hook at %s:%d: %s", name, d.Range.File, d.Range.Start.Line, d.Detail)
-				if d.Severity == diag.Error {
-					return said.String(), failed
-				}
-				fmt.Fprintf(&said, "warning: %v\n", failed)
-			}
-		}
-		return said.String(), nil
-	}
-	o.Before = func(ctx context.Context, r diff.Release) (string, error) {
-		switch {
-		case destroy:
-			return call(ctx, r, nil, "preuninstall")
-		case r.Action == diff.Uninstall:
-			return call(ctx, r, nil, "presync", "preuninstall")
-		}
-		return call(ctx, r, nil, "presync")
-	}
-	o.After = func(ctx context.Context, r diff.Release, failure error) (string, error) {
-		var said string
-		var err error
-		if r.Action == diff.Uninstall && failure == nil {
-			said, err = call(ctx, r, nil, "postuninstall")
-		}
-		if destroy {
-			return said, err
-		}
-		more, _ := call(context.WithoutCancel(ctx), r, cmp.Or(failure, err), "postsync") // told, as helmfile does
-		return said + more, err
-	}
-	return o
-}
-
-// CheckHooks reports the hooks of the events that would not be run, so that a run does not end half-way at one.
-func (s *StateFile) CheckHooks(events ...string) diag.Diagnostics {
-	var ds diag.Diagnostics
-	for i, state := range s.States {
-		if !state.Skipped && slices.Contains(events, "cleanup") { // which is, of these, the event of whole files
-			ds = append(ds, hook.Refused(state.Hooks, s.hookOptions(), "cleanup")...)
-		}
-		for _, r := range s.Levels[i].Releases {
-			ds = append(ds, hook.Refused(r.Hooks, s.hookOptions(), events...)...)
-		}
-	}
-	return ds
-}
-
-// BeforeApply runs the preapply hooks of every release of the files of which something changes, the last first, as helmfile does.
-func (s *StateFile) BeforeApply(ctx context.Context, d Deployment) (said string, ds diag.Diagnostics, err error) {
-	var shown strings.Builder
-	for i, l := range s.Levels {
-		changes := slices.ContainsFunc(d.Plans, func(p Plan) bool {
-			return slices.ContainsFunc(p.Levels[i].Releases, func(r diff.Release) bool { return r.Action != diff.Same })
-		})
-		if !changes {
-			continue
-		}
-		for _, r := range slices.Backward(l.Releases) {
-			lines, more, err := s.hook(ctx, runlevel.Event{Name: "preapply", Command: "apply", State: s.States[i], Release: &r})
-			shown.WriteString(lines)
-			if ds = append(ds, more...); err != nil || ds.HasErrors() {
-				return shown.String(), ds, err
-			}
-		}
-	}
-	return shown.String(), ds, nil
-}
-
 // TestOptions say how tests of releases go.
 type TestOptions = apply.TestOptions
 
-// Test runs the tests of the releases of a site, one after the other, and returns how many there were. The first that fails
-// ends the run.
+// Test runs the tests of the releases of a site, one after the other, and returns how many there were. The error names every
+// release whose tests failed or that is not deployed; an interruption ends the run.
 func (s *StateFile) Test(ctx context.Context, site Site, to TestOptions, o ApplyOptions) (int, error) {
 	n := 0
+	var errs []error
 	for _, r := range (Stage{Levels: site.Levels}).releases() {
 		if !r.Installed {
 			continue
@@ -448,8 +254,11 @@ func (s *StateFile) Test(ctx context.Context, site Site, to TestOptions, o Apply
 		ran, err := apply.Test(ctx, r.Namespace, r.Name, site.Client, of, o)
 		n += ran
 		if err != nil {
-			return n, fmt.Errorf("release %s: %w", r.Key(), err)
+			errs = append(errs, fmt.Errorf("release %s: %w", r.Key(), err))
+		}
+		if ctx.Err() != nil {
+			break
 		}
 	}
-	return n, nil
+	return n, errors.Join(errs...)
 }

@@ -6,8 +6,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/redkubes/otomi/pkg/apply"
 	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/diff"
+	"github.com/redkubes/otomi/pkg/manifest"
 	"github.com/redkubes/otomi/pkg/runlevel"
 )
 
@@ -21,7 +23,7 @@ func TestPlansOfSeveralContextsAreCarriedOutGroupByGroup(t *testing.T) {
 	}
 	d := Deployment{Plans: []Plan{
 		{Context: "a", Levels: []diff.Level{
-			level("one", release("a0", 0, diff.Install), release("a2", 2, diff.Upgrade), release("gone0", 0, diff.Uninstall)),
+			level("one", release("a0", 0, diff.Install), release("a2", 2, diff.Upgrade), release("gone0", 0, diff.Uninstall), release("gone1", 1, diff.Uninstall)),
 			level("two", release("same", 0, diff.Same)),
 		}},
 		{Context: "b", Levels: []diff.Level{
@@ -30,27 +32,39 @@ func TestPlansOfSeveralContextsAreCarriedOutGroupByGroup(t *testing.T) {
 		}},
 	}}
 	var got []string
-	for _, p := range d.parts() {
-		require.NoError(t, p.invalid)
+	for _, p := range append(d.parts(0), d.parts(1)...) {
 		require.Equal(t, d.Plans[p.site].Context, p.plan.Context)
 		for _, r := range p.plan.Levels[0].Releases {
 			got = append(got, p.plan.Context+"/"+p.plan.Levels[0].Name+"/"+r.Name)
 		}
 	}
 	require.Equal(t, []string{
-		"b/one/gone1", "a/one/gone0", "a/one/a0", "b/one/b0", "b/one/b1", "a/one/a2", "b/two/b3",
+		"b/one/gone1", "a/one/gone1", "a/one/gone0", "a/one/a0", "b/one/b0", "b/one/b1", "a/one/a2", "b/two/b3",
 	}, got)
 }
 
-func TestNothingOfAFileIsStartedWhereOneContextCanNotBeApplied(t *testing.T) {
+func TestWhatWasDoneOnSeveralContextsIsToldInTheOrderOfThePlans(t *testing.T) {
 	t.Parallel()
-	d := Deployment{Plans: []Plan{
-		{Levels: []diff.Level{{Name: "one", Releases: []diff.Release{{Name: "a", Action: diff.Install}}}}},
-		{Levels: []diff.Level{{Name: "one", Releases: []diff.Release{{Name: "b", Namespace: "ns", Group: 1, Action: diff.Install, Invalid: "it is there"}}}}},
-	}}
-	parts := d.parts()
-	require.Len(t, parts, 2)
-	require.ErrorContains(t, parts[0].invalid, "one was not started: release ns/b: it is there")
+	tally := newTally(Deployment{Plans: []Plan{
+		{Levels: []diff.Level{{Name: "one", Releases: []diff.Release{
+			{Name: "a", Level: "one", Action: diff.Install}, {Name: "same", Level: "one", Action: diff.Same},
+			{Name: "c", Level: "one", Action: diff.Upgrade, Revision: 2},
+		}}}},
+		{Levels: []diff.Level{{Name: "one", Releases: []diff.Release{{Name: "b", Level: "one", Action: diff.Install}}}}},
+	}})
+	tally.add(0, apply.Result{Releases: []apply.ReleaseResult{{Name: "c", Level: "one", Outcome: apply.Applied}}, Warnings: []string{"old"}})
+	tally.add(1, apply.Result{Releases: []apply.ReleaseResult{{Name: "b", Level: "one", Outcome: apply.Failed}}})
+	var got []apply.Outcome
+	for _, result := range tally.results {
+		for _, r := range result.Releases {
+			got = append(got, r.Outcome)
+		}
+	}
+	require.Equal(t, []apply.Outcome{apply.NotStarted, apply.Applied, apply.Failed}, got)
+	require.Equal(t, []string{"old"}, tally.results[0].Warnings)
+	var told []string
+	tally.skip(ApplyOptions{Emit: func(e Event) { told = append(told, string(e.Kind)+" "+e.Release) }})
+	require.Equal(t, []string{"release-skipped a"}, told)
 }
 
 func TestFlagsReachReleases(t *testing.T) {
@@ -65,31 +79,31 @@ func TestFlagsReachReleases(t *testing.T) {
 	require.Equal(t, runlevel.Release{Timeout: time.Minute}, ReleaseOptions{}.on(runlevel.Release{Timeout: time.Minute}))
 }
 
-func TestWhatIsNotCarriedOutOnAClusterIsRefusedByName(t *testing.T) {
+func TestARegularExpressionThatIsNoneIsRefused(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]struct {
-		release runlevel.Release
-		says    string
-	}{
-		"reuseValues": {runlevel.Release{ReuseValues: true}, "reuseValues takes values"},
-		"labels":      {runlevel.Release{SyncReleaseLabels: true}, "syncReleaseLabels puts labels"},
-		"cascade":     {runlevel.Release{Cascade: "foreground"}, "cascade is foreground"},
-		"regex":       {runlevel.Release{SuppressOutputLineRegex: []string{"("}}, "suppressOutputLineRegex"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			ds := undeployed(test.release)
-			require.Len(t, ds, 1)
-			require.Equal(t, diag.RunlevelUnsupported, ds[0].Code)
-			require.Contains(t, ds[0].Detail, test.says)
-		})
-	}
-	require.Empty(t, undeployed(runlevel.Release{Cascade: "background"}))
+	ds := undeployed(runlevel.Release{SuppressOutputLineRegex: []string{"a", "("}})
+	require.Len(t, ds, 1)
+	require.Equal(t, diag.RunlevelInvalid, ds[0].Code)
+	require.Contains(t, ds[0].Detail, "suppressOutputLineRegex")
+	require.Empty(t, undeployed(runlevel.Release{Cascade: "orphan", ReuseValues: true, SyncReleaseLabels: true}))
 }
 
-func TestLockFileHasTheNamesThatHelmfileLooksFor(t *testing.T) {
+func TestValuesAreReusedOfTheDeployedRevisionAndNotOfAFailedOneAfterIt(t *testing.T) {
 	t.Parallel()
-	http := runlevel.Release{Chart: "stable/envoy", Repository: &runlevel.Repository{URL: "https://charts.example.com"}}
-	require.Equal(t, lockedDependency{"envoy", "https://charts.example.com", "1.2.3"}, newLockedDependency(http, "1.2.3"))
-	oci := runlevel.Release{Chart: "registry/team/web", Repository: &runlevel.Repository{URL: "example.com/charts", OCI: true}}
-	require.Equal(t, lockedDependency{"web", "oci://example.com/charts/team", "1.2.3"}, newLockedDependency(oci, "1.2.3"))
+	record := func(revision int, status manifest.Status) manifest.Record {
+		return manifest.Record{Revision: revision, Status: status}
+	}
+	for name, tt := range map[string]struct {
+		records []manifest.Record
+		want    int
+	}{
+		"none":          {nil, 0},
+		"failed after":  {[]manifest.Record{record(1, manifest.Superseded), record(2, manifest.Deployed), record(3, manifest.Failed)}, 2},
+		"never there":   {[]manifest.Record{record(1, manifest.Failed), record(2, manifest.Failed)}, 2},
+		"still pending": {[]manifest.Record{record(1, manifest.PendingInstall)}, 0},
+	} {
+		got, found := reused(tt.records)
+		require.Equal(t, tt.want, got.Revision, name)
+		require.Equal(t, tt.want > 0, found, name)
+	}
 }

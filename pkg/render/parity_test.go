@@ -199,6 +199,9 @@ func readSample(t testing.TB, name string) sample {
 	require.NoError(t, err)
 	s.chart, s.problems, err = chart.NewStore(chart.Options{Stack: source.Tree{FS: files}}).Load(t.Context(), chart.Ref{Chart: "sample"})
 	require.NoError(t, err)
+	if s.chart != nil {
+		s.problems = append(s.problems, chart.Installable(s.chart)...)
+	}
 	return s
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -56,10 +57,24 @@ func (r *Reporter) HelmfileList(releases []runlevel.Release, format string) erro
 	return r.Product(columns(table))
 }
 
-// HelmfileBuild prints a state file as helmfile's build does: evaluated, with the state values. path is where the file is.
-func (r *Reporter) HelmfileBuild(s *runlevel.State, path string) error {
-	fields := []value.Field{{Key: "filepath", Value: text(s.Path)}}
-	for _, f := range s.Document.Fields {
+// HelmfileBuild prints a state file as helmfile's build does: evaluated, with the state values. path is where the file is. Alone says that
+// one file was given, to whose directory helmfile goes; with embed the values of releases are whole.
+func (r *Reporter) HelmfileBuild(s *runlevel.State, path string, alone, embed bool) error {
+	seen := path
+	if alone {
+		seen = filepath.Base(path)
+	}
+	document := s.Document
+	if embed {
+		document = s.Embedded()
+	}
+	fields := []value.Field{{Key: "filepath", Value: text(seen)}}
+	for _, key := range []string{"helmBinary", "kustomizeBinary"} {
+		if document.Get(key).Text() == "" {
+			fields = append(fields, value.Field{Key: key, Value: text(strings.TrimSuffix(key, "Binary"))})
+		}
+	}
+	for _, f := range document.Fields {
 		if f.Value.Kind != value.Null {
 			fields = append(fields, f)
 		}

@@ -31,12 +31,17 @@ type PlanOptions struct {
 	NoHooks, NoInstalls, Silent bool
 }
 
-// PlansOf is Plans with a choice of what is shown. It does not change what JSON has.
+// PlansOf is Plans with a choice of what is shown.
 func (r *Reporter) PlansOf(plans []diff.Plan, o PlanOptions) error {
 	if o.Format == "json" {
-		if plans == nil {
-			plans = []diff.Plan{}
+		seen := make([]diff.Plan, len(plans))
+		for i, plan := range plans {
+			var err error
+			if seen[i], err = r.Seen(plan, o); err != nil {
+				return err
+			}
 		}
+		plans = seen
 		return r.JSON(struct {
 			FormatVersion int         `json:"formatVersion"`
 			Plans         []diff.Plan `json:"plans"`
@@ -68,6 +73,64 @@ func (r *Reporter) PlansOf(plans []diff.Plan, o PlanOptions) error {
 		r.Talk("%s", Summary(plan))
 	}
 	return nil
+}
+
+// Seen is a plan with what is shown of it: releases stay, and what is hidden of their objects and hooks is left out, unless it
+// can't be applied.
+func (r *Reporter) Seen(plan diff.Plan, o PlanOptions) (diff.Plan, error) {
+	levels := slices.Clone(plan.Levels)
+	for i := range levels {
+		levels[i].Releases = slices.Clone(levels[i].Releases)
+		for j := range levels[i].Releases {
+			release := &levels[i].Releases[j]
+			lines, err := matching(release.Hidden)
+			if err != nil {
+				return plan, err
+			}
+			var objects []diff.Change
+			for _, change := range release.Objects {
+				hidden, err := r.hidden(*release, change, o, lines)
+				if err != nil {
+					return plan, err
+				}
+				if !hidden {
+					objects = append(objects, change)
+				}
+			}
+			release.Objects = objects
+			release.Hooks = slices.DeleteFunc(slices.Clone(release.Hooks), func(h diff.Hook) bool { return o.hidesHook(*release, h) })
+		}
+	}
+	plan.Levels = levels
+	return plan, nil
+}
+
+// hides reports whether an object of a release is not shown at all.
+func (o PlanOptions) hides(release diff.Release, c diff.Change) bool {
+	return c.Invalid == "" && (o.Silent || slices.Contains(o.Kinds, c.Kind) || release.Silent || o.NoInstalls && release.Action == diff.Install)
+}
+
+func (o PlanOptions) hidesHook(release diff.Release, h diff.Hook) bool {
+	return o.NoHooks || o.Silent || release.Silent || slices.Contains(o.Kinds, h.Kind)
+}
+
+// hidden reports whether an object is not shown: all of it, or the only lines in which it differs.
+func (r *Reporter) hidden(release diff.Release, c diff.Change, o PlanOptions, lines []*regexp.Regexp) (bool, error) {
+	if o.hides(release, c) {
+		return true, nil
+	}
+	if len(lines) == 0 || c.Invalid != "" || c.Action != diff.Update {
+		return false, nil
+	}
+	before, err := r.yaml(c.Before)
+	if err != nil {
+		return false, err
+	}
+	after, err := r.yaml(c.After)
+	if err != nil {
+		return false, err
+	}
+	return withoutLines(before, lines) == withoutLines(after, lines), nil
 }
 
 // warned shows what an API server warned of.
@@ -144,7 +207,7 @@ func (r *Reporter) planned(level diff.Level, o PlanOptions) (string, error) {
 			return "", err
 		}
 		for _, change := range release.Objects {
-			if change.Invalid == "" && (slices.Contains(o.Kinds, change.Kind) || release.Silent || o.NoInstalls && release.Action == diff.Install) {
+			if o.hides(release, change) {
 				continue
 			}
 			text, err := r.changed(change, o.Context, lines)
@@ -154,7 +217,7 @@ func (r *Reporter) planned(level diff.Level, o PlanOptions) (string, error) {
 			b.WriteString(text)
 		}
 		for _, hook := range release.Hooks {
-			if o.NoHooks || release.Silent || slices.Contains(o.Kinds, hook.Kind) {
+			if o.hidesHook(release, hook) {
 				continue
 			}
 			fmt.Fprintf(&b, "  %s\n", r.paintOut(cyan, "* hook "+hook.ID.String()+" at "+join(hook.Events)+sourceNote(hook.Source)))

@@ -132,8 +132,8 @@ func Discover(files template.Files, name, prefix string) ([]File, diag.Diagnosti
 		slices.Sort(names)
 		if len(names) == 0 {
 			return nil, diag.Diagnostics{{
-				Severity: diag.Error, Code: diag.RunlevelNone, Range: diag.Range{File: prefix + name},
-				Detail: fmt.Sprintf("the directory %s has no state file. Put files there whose names end in .yaml or .yaml.gotmpl.", prefix+name),
+				Severity: diag.Error, Code: diag.RunlevelNone, Range: diag.Range{File: display(prefix, name)},
+				Detail: fmt.Sprintf("the directory %s has no state file. Put files there whose names end in .yaml or .yaml.gotmpl.", display(prefix, name)),
 			}}
 		}
 	}
@@ -145,7 +145,7 @@ func Discover(files template.Files, name, prefix string) ([]File, diag.Diagnosti
 			ds = append(ds, unreadableState(name, prefix, err))
 			continue
 		}
-		out = append(out, File{Name: path.Base(name), Display: prefix + name, Path: name, Text: text})
+		out = append(out, File{Name: path.Base(name), Display: display(prefix, name), Path: name, Text: text})
 	}
 	return out, ds
 }
@@ -172,12 +172,12 @@ func find(files template.Files) (string, diag.Diagnostics) {
 
 // unreadableState is the diagnostic of a state file that can't be read.
 func unreadableState(name, prefix string, err error) diag.Diagnostic {
-	d := diag.Diagnostic{Severity: diag.Error, Code: diag.RunlevelNone, Range: diag.Range{File: prefix + name}}
+	d := diag.Diagnostic{Severity: diag.Error, Code: diag.RunlevelNone, Range: diag.Range{File: display(prefix, name)}}
 	if detail, ok := template.Forbidden(err); ok {
 		d.Code, d.Detail = diag.TemplateForbidden, detail
 		return d
 	}
-	d.Detail = fmt.Sprintf("the state file %s can't be read: %v. Correct the path.", prefix+name, reason(err))
+	d.Detail = fmt.Sprintf("the state file %s can't be read: %v. Correct the path.", display(prefix, name), reason(err))
 	return d
 }
 

@@ -1,10 +1,13 @@
 package runlevel
 
 import (
+	"path"
 	"slices"
+	"strings"
 
 	"github.com/redkubes/otomi/pkg/template"
 	"github.com/redkubes/otomi/pkg/value"
+	"github.com/redkubes/otomi/pkg/yaml"
 )
 
 // built is the file as helmfile's build writes it: what its structs write of what they read (pkg/state, ToYaml). Its releases
@@ -22,6 +25,11 @@ func (r *reader) built() *value.Node {
 			})
 		case f.Key == "templates" && f.Value.Kind == value.Map:
 			f.Value = eachField(f.Value, func(n *value.Node) *value.Node { return releaseDocument(r.run, n) })
+		case f.Key == "helmDefaults" && f.Value.Kind == value.Map:
+			f.Value = defaultsDocument(f.Value)
+			if f.Value == nil {
+				continue
+			}
 		case f.Key == "repositories":
 			f.Value = eachItem(f.Value, filled)
 		case f.Key == "hooks":
@@ -30,6 +38,52 @@ func (r *reader) built() *value.Node {
 			f.Value = r.subDocuments(f.Value)
 		}
 		out.Fields = append(out.Fields, f)
+	}
+	if out.Get("templates") == nil {
+		out.Fields = append(out.Fields, value.Field{Key: "templates", Value: value.NewMap(out.Origin)})
+	}
+	return out
+}
+
+// writtenDefaults are the keys of helmDefaults that helmfile writes also where they are not set, with what it writes.
+var writtenDefaults = []writtenDefault{
+	{"verify", false}, {"enableDNS", false}, {"devel", false}, {"wait", false}, {"waitRetries", int64(0)}, {"waitForJobs", false},
+	{"timeout", int64(0)}, {"recreatePods", false}, {"force", false}, {"atomic", false}, {"rollbackOnFailure", false},
+	{"forceConflicts", false}, {"skipDeps", false}, {"skipRefresh", false}, {"reuseValues", false},
+}
+
+type writtenDefault struct {
+	key  string
+	zero any
+}
+
+// unsetDefaults are the keys of helmDefaults that are left out where they are false: of the others helmfile tells that from
+// nothing.
+var unsetDefaults = []string{
+	"cleanupOnFail", "skipCRDs", "insecureSkipTLSVerify", "plainHttp", "deleteWait",
+}
+
+// defaultsDocument is helmDefaults as helmfile writes it; nil where nothing is set.
+func defaultsDocument(n *value.Node) *value.Node {
+	out := value.NewMap(n.Origin)
+	for _, f := range n.Fields {
+		b, isBool := f.Value.Scalar.(bool)
+		_, isNumber := f.Value.Scalar.(int64)
+		if zero(f.Value) && (!isNumber || f.Key == "deleteTimeout") && (!isBool || b || slices.Contains(unsetDefaults, f.Key)) {
+			continue
+		}
+		out.Fields = append(out.Fields, f)
+	}
+	nothing := func(f value.Field) bool {
+		return zero(f.Value) && slices.ContainsFunc(writtenDefaults, func(d writtenDefault) bool { return d.key == f.Key })
+	}
+	if !slices.ContainsFunc(out.Fields, func(f value.Field) bool { return !nothing(f) }) {
+		return nil
+	}
+	for _, d := range writtenDefaults {
+		if out.Get(d.key) == nil {
+			out = with(out, d.key, value.NewScalar(n.Origin, d.zero))
+		}
 	}
 	return out
 }
@@ -89,6 +143,9 @@ func (r *reader) document(it item) *value.Node {
 		case "conditionTemplate":
 			put("condition", map[bool]string{true: "true", false: "false"}[it.enabled])
 		}
+	}
+	if at := r.chartPath(it); at != "" {
+		put("chartPath", at)
 	}
 	labels := value.NewMap(value.Origin{})
 	for _, k := range sorted(it.release.Labels) {
@@ -150,6 +207,67 @@ func (r *reader) document(it item) *value.Node {
 	return releaseDocument(r.run, without(out, "inherit"))
 }
 
+// chartPath is where helmfile finds the chart of a release once it is prepared (pkg/state, normalizeChart): as seen from the
+// state file, to which it goes, or where there are several of them the whole path. It is empty where that is the chart as it is
+// written, or another one is made of it.
+func (r *reader) chartPath(it item) string {
+	rel := it.release
+	if !rel.Installed || !it.enabled || rel.Repository != nil || strings.Contains(rel.Chart, "://") || strings.HasPrefix(rel.Chart, "/") {
+		return ""
+	}
+	for _, key := range []string{"dependencies", "jsonPatches", "strategicMergePatches", "transformers", "forceNamespace"} {
+		if !zero(it.raw.node.Get(key)) {
+			return ""
+		}
+	}
+	at := path.Clean(rel.Chart)
+	if len(r.in.Files) > 1 {
+		at = path.Join(r.in.Root, r.state.Dir, rel.Chart)
+	}
+	if at == rel.Chart {
+		return ""
+	}
+	return at
+}
+
+// Embedded is Document with what the files of values of its releases hold in place of their names (helmfile's build
+// --embed-values). Values must have been read.
+func (s *State) Embedded() *value.Node {
+	releases := s.Releases
+	if s.Narrowed {
+		releases = slices.DeleteFunc(slices.Clone(releases), func(r Release) bool { return !r.Selected || !r.Enabled })
+	}
+	list := s.Document.Get("releases")
+	if list == nil || len(list.Items) != len(releases) {
+		return s.Document
+	}
+	out := *list
+	out.Items = slices.Clone(list.Items)
+	for i, r := range releases {
+		var values, secrets []*value.Node
+		for _, e := range r.Entries {
+			n := e.Tree
+			if n == nil {
+				n, _ = yaml.ReadState(e.Text, yaml.ReadOptions{File: e.File, Dates: true})
+			}
+			if n == nil {
+				n = value.NewMap(value.Origin{})
+			}
+			if e.secret {
+				secrets = append(secrets, n)
+				continue
+			}
+			values = append(values, n)
+		}
+		for key, items := range map[string][]*value.Node{"values": values, "secrets": secrets} {
+			if out.Items[i].Get(key) != nil {
+				out.Items[i] = with(out.Items[i], key, &value.Node{Kind: value.List, Items: items})
+			}
+		}
+	}
+	return with(s.Document, "releases", &out)
+}
+
 // releaseDocument is a release, or a template of one, without what is empty: false stays where helmfile tells it from nothing.
 func releaseDocument(r *run, n *value.Node) *value.Node {
 	if n.Kind != value.Map {
@@ -165,6 +283,8 @@ func releaseDocument(r *run, n *value.Node) *value.Node {
 			continue
 		case f.Key == "hooks":
 			f.Value = eachItem(f.Value, func(n *value.Node) *value.Node { return hookDocument(r, n) })
+		case f.Key == "set" || f.Key == "setString" || f.Key == "setTemplate":
+			f.Value = eachItem(f.Value, filled)
 		case f.Key == "inherit" && f.Value.Kind == value.Map:
 			f.Value = &value.Node{Kind: value.List, Origin: f.Value.Origin, Items: []*value.Node{f.Value}}
 		}

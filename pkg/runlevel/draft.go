@@ -3,6 +3,7 @@ package runlevel
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -215,12 +216,9 @@ func (d *draft) data() map[string]any {
 }
 
 func releaseData(name, namespace, chart, version, kubeContext string, labels map[string]string) map[string]any {
-	l := make(map[string]any, len(labels))
-	for k, v := range labels {
-		l[k] = v
-	}
 	return map[string]any{
-		"Name": name, "Namespace": namespace, "Chart": chart, "ChartVersion": version, "KubeContext": kubeContext, "Labels": l,
+		"Name": name, "Namespace": namespace, "Chart": chart, "ChartVersion": version, "KubeContext": kubeContext,
+		"Labels": maps.Clone(labels),
 	}
 }
 
@@ -238,7 +236,7 @@ func (r *reader) carryOut(slots []slot, data map[string]any, what string) ([]str
 			all = append(all, s.text)
 		}
 	}
-	text, ds := r.own(r.ctx, strings.Join(all, between), "(release)", data, r.state.Dir)
+	text, ds := r.own(r.ctx, strings.Join(all, between), "(release)", data, r.state.Dir, r.state.Dir)
 	if parts := strings.Split(text, between); !ds.HasErrors() && len(parts) == len(which) {
 		for i, part := range parts {
 			out[which[i]] = part
@@ -248,7 +246,7 @@ func (r *reader) carryOut(slots []slot, data map[string]any, what string) ([]str
 	// One by one, to find the one that is wrong.
 	var found diag.Diagnostics
 	for _, i := range which {
-		part, ds := r.own(r.ctx, slots[i].text, "(release)", data, r.state.Dir)
+		part, ds := r.own(r.ctx, slots[i].text, "(release)", data, r.state.Dir, r.state.Dir)
 		for _, d := range ds {
 			d.Detail = what + ": " + d.Detail
 			d.Range = slots[i].at
@@ -259,14 +257,15 @@ func (r *reader) carryOut(slots []slot, data map[string]any, what string) ([]str
 	return out, found
 }
 
-// own carries out a template on data that is this run's own and is not copied.
-func (r *run) own(ctx context.Context, text, file string, data map[string]any, dir string) (string, diag.Diagnostics) {
+// own carries out a template on data that is this run's own and is not copied. refs is the directory that references are seen
+// from: that of the state file.
+func (r *run) own(ctx context.Context, text, file string, data map[string]any, dir, refs string) (string, diag.Diagnostics) {
 	helpers, ds := r.helpers(dir)
 	if ds.HasErrors() {
 		return "", ds
 	}
 	return template.Execute(ctx, []byte(text), data, template.Options{
-		File: file, Dir: dir, Files: r.in.FS, Programs: r.in.Programs, Helpers: helpers, Allow: r.in.Allow, Own: true,
+		File: file, Dir: dir, RefDir: refs, Files: r.in.FS, Programs: r.in.Programs, Helpers: helpers, Allow: r.in.Allow, Own: true,
 	})
 }
 

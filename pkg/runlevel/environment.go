@@ -4,13 +4,16 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
+	"maps"
 	"path"
 	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/redkubes/otomi/pkg/diag"
+	"github.com/redkubes/otomi/pkg/hcl"
 	"github.com/redkubes/otomi/pkg/template"
 	"github.com/redkubes/otomi/pkg/value"
 	"github.com/redkubes/otomi/pkg/yaml"
@@ -91,16 +94,36 @@ func (r *run) digest(m map[string]any) string {
 	if ok {
 		return known.digest
 	}
-	text, err := json.Marshal(m)
-	if err != nil {
-		text = fmt.Appendf(nil, "%#v", m) // a number that JSON has not, like .inf
-	}
-	sum := sha256.Sum256(text)
+	sum := sha256.Sum256(typed(nil, m))
 	out := hex.EncodeToString(sum[:])
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.digests[pointer] = digested{m, out}
 	return out
+}
+
+// typed appends a text that only equal values have: templates tell 2 from 2.0, and a date from its text.
+func typed(text []byte, v any) []byte {
+	switch v := v.(type) {
+	case map[string]any:
+		text = append(text, '{')
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			text = typed(append(strconv.AppendQuote(text, k), ':'), v[k])
+		}
+		return append(text, '}')
+	case []any:
+		text = append(text, '[')
+		for _, item := range v {
+			text = append(typed(text, item), ',')
+		}
+		return append(text, ']')
+	case string:
+		return strconv.AppendQuote(text, v)
+	case nil, bool, int64:
+		return fmt.Append(text, v)
+	default:
+		return fmt.Appendf(text, "%T %v", v, v)
+	}
 }
 
 // digested keeps the map beside its digest, so that no other comes to stand at its place.
@@ -111,24 +134,23 @@ type digested struct {
 
 // data is what templates of state files and of values of environments see.
 func (r *run) data(env *layers) map[string]any {
-	name, kubeContext := r.in.Environment, ""
+	seen := Environment{Name: r.in.Environment}
 	if env != nil {
-		kubeContext = env.kubeContext
+		seen.KubeContext, seen.Defaults, seen.Assigned = env.kubeContext, env.defaults, env.assigned
 		if env.name != "" {
-			name = env.name
+			seen.Name = env.name
 		}
 	}
-	if kubeContext == "" && r.in.Stack {
-		kubeContext = r.in.KubeContext
+	if seen.KubeContext == "" && r.in.Stack {
+		seen.KubeContext = r.in.KubeContext
 	}
 	values := env.merged()
-	own := values
+	seen.Values = values
 	if env != nil && len(env.defaults) > 0 {
-		own = env.own()
+		seen.Values = env.own()
 	}
 	return map[string]any{
-		"Values": values, "StateValues": values, "Namespace": r.in.Namespace,
-		"Environment": map[string]any{"Name": name, "KubeContext": kubeContext, "Values": own},
+		"Values": values, "StateValues": values, "Namespace": r.in.Namespace, "Environment": seen.Data(),
 	}
 }
 
@@ -147,7 +169,7 @@ func (r *run) environment(ctx context.Context, spec *value.Node, before *layers,
 		if isNull(handler) {
 			handler = spec.Get("missingFileHandler")
 		}
-		secrets, more := r.secrets(n.Get("secrets"), handler, l.dir)
+		secrets, more := r.secrets(ctx, n.Get("secrets"), handler, l.dir)
 		ds = append(ds, more...)
 		out.values = over(values, secrets)
 	}
@@ -205,13 +227,14 @@ func (r *run) entries(ctx context.Context, n *value.Node, o entriesOptions) (map
 	if n == nil {
 		return nil, ds
 	}
+	var inHCL []string
 	for i, entry := range n.Items {
 		switch entry.Kind {
 		case value.Null:
 		case value.Map:
-			add(entry.PlainMap())
+			add(exact(entry))
 		case value.String:
-			name, more := r.located(entry.Text(), o.dir, entry.Origin.Range)
+			name, more := r.located(ctx, entry.Text(), entry.Origin.Range)
 			ds = append(ds, more...)
 			if more.HasErrors() {
 				continue
@@ -219,6 +242,10 @@ func (r *run) entries(ctx context.Context, n *value.Node, o entriesOptions) (map
 			files, more := r.resolve(name, o.dir, "values file", o.handler, entry.Origin.Range)
 			ds = append(ds, more...)
 			for _, file := range files {
+				if isHCL(file) {
+					inHCL = append(inHCL, file)
+					continue
+				}
 				env := o.env
 				if fallback && len(out) > 0 {
 					seen := layers{name: r.in.Environment}
@@ -228,7 +255,7 @@ func (r *run) entries(ctx context.Context, n *value.Node, o entriesOptions) (map
 					seen.defaults = over(out, seen.merged())
 					env = &seen
 				}
-				m, more := r.valuesFile(ctx, file, env)
+				m, more := r.valuesFile(ctx, file, o.dir, env)
 				ds = append(ds, chained(more, "it is named here", entry.Origin.Range)...)
 				add(m)
 			}
@@ -236,31 +263,62 @@ func (r *run) entries(ctx context.Context, n *value.Node, o entriesOptions) (map
 			ds = append(ds, problem(diag.RunlevelWrongType, entry.Origin.Range, "values[%d] is %s. Make it a path or a map.", i, entry.Kind.WithArticle()))
 		}
 	}
+	if len(inHCL) > 0 {
+		m, more := r.hclFiles(inHCL)
+		ds = append(ds, chained(more, "it is named here", start(n))...)
+		add(m)
+	}
 	return out, ds
 }
 
 // valuesFile reads a file of state values. One with the same inputs is read once a run.
-func (r *run) valuesFile(ctx context.Context, name string, env *layers) (map[string]any, diag.Diagnostics) {
-	if strings.HasSuffix(name, ".hcl") {
-		return nil, diag.Diagnostics{problem(diag.RunlevelUnsupported, diag.Range{File: r.display(name)},
-			"values in HCL are not read. Write the file as YAML, or as a template %s.yaml.gotmpl where it computes.", strings.TrimSuffix(name, ".hcl"))}
-	}
+func (r *run) valuesFile(ctx context.Context, name, refs string, env *layers) (map[string]any, diag.Diagnostics) {
 	key := "values\x00" + name
 	if templated(name) {
-		key += "\x00" + env.digest(r)
+		key += "\x00" + refs + "\x00" + env.digest(r)
 	}
 	type result struct {
 		values map[string]any
 		diags  diag.Diagnostics
 	}
 	res := r.memo.do(key, func() any {
-		root, ds := r.stateValues(ctx, name, env)
-		return result{root.PlainMap(), ds}
+		root, ds := r.stateValues(ctx, name, refs, env)
+		return result{exact(root), ds}
 	}).(result)
 	return res.values, res.diags
 }
 
-func (r *run) stateValues(ctx context.Context, name string, env *layers) (*value.Node, diag.Diagnostics) {
+func isHCL(name string) bool { return strings.HasSuffix(name, ".hcl") }
+
+// hclFiles reads files of state values in HCL: those of one list together, over the others of the list (helmfile's
+// LoadEnvironmentValues). The same files are read once a run.
+func (r *run) hclFiles(names []string) (map[string]any, diag.Diagnostics) {
+	type result struct {
+		values map[string]any
+		diags  diag.Diagnostics
+	}
+	res := r.memo.do("hcl\x00"+strings.Join(names, "\x00"), func() any {
+		var files []hcl.File
+		var ds diag.Diagnostics
+		for _, name := range names {
+			text, err := r.readFile(name)
+			if err != nil {
+				ds = append(ds, r.unreadable("values file", name, diag.Range{File: r.display(name)}, err))
+				continue
+			}
+			r.source(r.display(name), text)
+			files = append(files, hcl.File{Name: r.display(name), Text: text})
+		}
+		if ds.HasErrors() {
+			return result{nil, ds}
+		}
+		values, more := hcl.Values(files)
+		return result{values, append(ds, more...)}
+	}).(result)
+	return res.values, res.diags
+}
+
+func (r *run) stateValues(ctx context.Context, name, refs string, env *layers) (*value.Node, diag.Diagnostics) {
 	text, err := r.readFile(name)
 	if err != nil {
 		return nil, diag.Diagnostics{r.unreadable("values file", name, diag.Range{File: r.display(name)}, err)}
@@ -268,7 +326,9 @@ func (r *run) stateValues(ctx context.Context, name string, env *layers) (*value
 	shown := r.display(name)
 	r.source(shown, text)
 	if templated(name) {
-		out, ds := r.execute(ctx, string(text), shown, 0, r.data(env), path.Dir(name))
+		data := r.data(env)
+		data["Namespace"] = "" // as in helmfile (pkg/state, envvals_loader.go): -n is for releases
+		out, ds := r.execute(ctx, string(text), shown, 0, data, path.Dir(name), refs)
 		if ds.HasErrors() {
 			return nil, ds
 		}
@@ -292,15 +352,29 @@ func readValues(text []byte, shown string) (*value.Node, diag.Diagnostics) {
 	return roots[0], ds
 }
 
+// exact are the values of a map as templates see them.
+func exact(root *value.Node) map[string]any {
+	m, ok := root.PlainExact().(map[string]any)
+	if !ok {
+		return map[string]any{}
+	}
+	return m
+}
+
 // secrets merges decrypted secrets files.
-func (r *run) secrets(n *value.Node, handler *value.Node, dir string) (map[string]any, diag.Diagnostics) {
+func (r *run) secrets(ctx context.Context, n *value.Node, handler *value.Node, dir string) (map[string]any, diag.Diagnostics) {
 	if n == nil {
 		return nil, nil
 	}
 	var out map[string]any
 	var ds diag.Diagnostics
 	for _, entry := range n.Items {
-		files, more := r.resolve(r.word(entry), dir, "secrets file", handler, entry.Origin.Range)
+		name, more := r.located(ctx, r.word(entry), entry.Origin.Range)
+		ds = append(ds, more...)
+		if more.HasErrors() {
+			continue
+		}
+		files, more := r.resolve(name, dir, "secrets file", handler, entry.Origin.Range)
 		ds = append(ds, more...)
 		for _, file := range files {
 			text, more := r.decrypted(file, entry.Origin.Range)
@@ -313,7 +387,7 @@ func (r *run) secrets(n *value.Node, handler *value.Node, dir string) (map[strin
 				more[i].Secret = true
 			}
 			ds = append(ds, more...)
-			out = over(out, root.PlainMap())
+			out = over(out, exact(root))
 		}
 	}
 	return out, ds
@@ -349,13 +423,13 @@ func (r *run) resolve(name, dir, what string, handler *value.Node, at diag.Range
 	if !isNull(handler) {
 		mode = r.word(handler)
 	}
-	d := problem(diag.RunlevelInvalid, at, "there is no %s %s (seen from %s). Correct the path, or set missingFileHandler: Warn.", what, name, r.display(dir))
+	d := problem(diag.RunlevelInvalid, at, "there is no %s %s (seen from %s). Correct the path, or set missingFileHandler: Warn.", what, shownPath(name), r.display(dir))
 	switch mode {
 	case "Error":
 		return nil, diag.Diagnostics{d}
 	case "Warn":
 		d.Severity = diag.Warning
-		d.Detail = fmt.Sprintf("there is no %s %s (seen from %s), and it is left out. Correct the path.", what, name, r.display(dir))
+		d.Detail = fmt.Sprintf("there is no %s %s (seen from %s), and it is left out. Correct the path.", what, shownPath(name), r.display(dir))
 		return nil, diag.Diagnostics{d}
 	case "Info", "Debug":
 		return nil, nil
@@ -364,22 +438,28 @@ func (r *run) resolve(name, dir, what string, handler *value.Node, at diag.Range
 }
 
 // located returns the path of what may be a go-getter URL.
-func (r *run) located(name, dir string, at diag.Range) (string, diag.Diagnostics) {
+func (r *run) located(ctx context.Context, name string, at diag.Range) (string, diag.Diagnostics) {
 	if !remote(name) {
 		return name, nil
 	}
 	if r.in.Fetch == nil {
-		return "", diag.Diagnostics{problem(diag.TemplateForbidden, at,
-			"%s is on the network, which a state file may only reach where you allow it. Allow it: --allow net", name)}
+		return "", diag.Diagnostics{problem(diag.TemplateForbidden, at, "it is on the network, and nothing is fetched here. Name a file.")}
 	}
-	local, err := r.in.Fetch.Fetch(name)
+	local, found, err := r.in.Fetch.Fetch(ctx, name)
 	if err != nil {
-		return "", diag.Diagnostics{problem(diag.RunlevelInvalid, at, "%s can't be fetched: %v. Correct the address.", name, err)}
+		return "", diag.Diagnostics{problem(diag.RunlevelRemote, at, "%v. Try again, or name a file.", err)}
 	}
-	return local, nil
+	ds := slices.Clone(found)
+	for i := range ds {
+		ds[i].Range = at
+		if ds[i].Code != diag.TemplateForbidden { // which ends in a flag
+			ds[i].Detail += "."
+		}
+	}
+	return local, ds
 }
 
-// remote reports whether a path is a go-getter URL as helmfile takes one (pkg/remote, Parse).
+// remote reports whether a path is a URL, or a go-getter URL, as helmfile takes one (pkg/remote, Parse).
 func remote(name string) bool {
 	return strings.Contains(name, "://") || strings.HasPrefix(name, "git::")
 }

@@ -63,7 +63,7 @@ func Evaluate(ctx context.Context, in Input) (Evaluation, diag.Diagnostics) {
 		ev.States = append(ev.States, e.state)
 		ev.Levels = append(ev.Levels, e.level.ordered())
 	}
-	return ev, places.placed(ds)
+	return ev, places.placed(append(ds, r.missed(places)...))
 }
 
 // override are the values that beat those of a state file: compiled values, and those of the command line.
@@ -74,14 +74,28 @@ func (r *run) override(ctx context.Context, dir string) (*layers, diag.Diagnosti
 	}
 	out := &layers{name: in.Environment, values: in.Values}
 	var ds diag.Diagnostics
+	var inHCL []string
 	for _, name := range in.ValuesFiles {
-		files, more := r.resolve(r.commandLinePath(name, dir), ".", "file of --state-values-file", nil, diag.Range{})
+		located, more := r.located(ctx, name, diag.Range{})
+		if ds = append(ds, more...); more.HasErrors() {
+			continue
+		}
+		files, more := r.resolve(r.commandLinePath(located, dir), ".", "file of --state-values-file", nil, diag.Range{})
 		ds = append(ds, more...)
 		for _, file := range files {
-			m, more := r.valuesFile(ctx, file, nil)
+			if isHCL(file) {
+				inHCL = append(inHCL, file)
+				continue
+			}
+			m, more := r.valuesFile(ctx, file, "", nil)
 			ds = append(ds, more...)
 			out.values = over(out.values, m)
 		}
+	}
+	if len(inHCL) > 0 {
+		m, more := r.hclFiles(inHCL)
+		ds = append(ds, more...)
+		out.values = over(out.values, m)
 	}
 	for _, given := range []struct {
 		flag  string
@@ -129,7 +143,7 @@ func (r *run) plain(ctx context.Context, o scope, found []*evaluated) diag.Diagn
 		for j := range e.level.items {
 			it := &e.level.items[j]
 			it.release.Selected = e.selector.Matches(it.release.Labels)
-			it.active = it.enabled && it.release.Selected
+			it.active = it.release.Selected && (it.enabled || r.in.WithDisabled && e.selector.IsZero())
 		}
 		e.level.items = alternatives(o, e.level.items)
 		one := []level{e.level}

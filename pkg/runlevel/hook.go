@@ -2,6 +2,7 @@ package runlevel
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/redkubes/otomi/pkg/diag"
@@ -27,19 +28,30 @@ type Call struct {
 	Program template.Program
 }
 
+// happened is an event as the templates of hooks see it: helmfile's, whose error prints as <nil> where there is none.
+type happened struct {
+	Name  string
+	Error error
+}
+
 // Hooks returns the programs that an event runs, in the order of their definition. Their texts are templates that are carried out
-// here, with the permissions of in.
+// here, with the permissions of in. A hook that applies files with kubectl runs that (helmfile 1.7, pkg/event, Bus.Trigger).
 func Hooks(ctx context.Context, in Input, e Event) ([]Call, diag.Diagnostics) {
 	s, rel := e.State, e.Release
 	hooks := s.Hooks
+	event := happened{Name: e.Name}
+	if e.Error != "" {
+		event.Error = errors.New(e.Error)
+	}
 	data := map[string]any{
-		"Environment": map[string]any{"Name": s.Environment.Name, "KubeContext": s.Environment.KubeContext, "Values": s.Environment.Values},
-		"Values":      s.Values, "StateValues": s.Values, "Namespace": in.Namespace, "HelmfileCommand": e.Command,
-		"Event": map[string]any{"Name": e.Name, "Error": e.Error},
+		"Environment": s.Environment.Data(),
+		"Values":      s.Values, "StateValues": s.Values, "Namespace": in.Namespace, "HelmfileCommand": e.Command, "Event": event,
 	}
 	if rel != nil {
 		hooks = rel.Hooks
-		data["Release"] = releaseData(rel.Name, rel.WrittenNamespace, rel.Chart, rel.Version, rel.KubeContext, rel.Labels)
+		of := releaseData(rel.Name, rel.WrittenNamespace, rel.Chart, rel.Version, rel.KubeContext, rel.Labels)
+		of["Version"], of["Installed"] = rel.Version, rel.Installed
+		data["Release"] = of
 	}
 	var out []Call
 	var ds diag.Diagnostics
@@ -47,12 +59,19 @@ func Hooks(ctx context.Context, in Input, e Event) ([]Call, diag.Diagnostics) {
 		if !slices.Contains(h.Events, e.Name) {
 			continue
 		}
-		if len(h.KubectlApply) > 0 {
-			ds = append(ds, problem(diag.RunlevelUnsupported, h.Range, "the hook applies manifests with kubectl, and otomi runs none. "+
-				"Put them into a chart, or run kubectl as the hook's command."))
-			continue
-		}
 		texts := append([]string{h.Command}, h.Args...)
+		if len(h.KubectlApply) > 0 {
+			file, files := h.KubectlApply["filename"]
+			overlay, kustomize := h.KubectlApply["kustomize"]
+			if files == kustomize {
+				ds = append(ds, problem(diag.RunlevelInvalid, h.Range, "kubectlApply of a hook has either filename or kustomize. Write one of them."))
+				continue
+			}
+			texts = []string{"kubectl", "apply", "-f", file}
+			if kustomize {
+				texts = []string{"kubectl", "apply", "-k", overlay}
+			}
+		}
 		for i, text := range texts {
 			done, more := template.Execute(ctx, []byte(text), data, template.Options{
 				File: "(hook)", Dir: s.Dir, Files: in.FS, Programs: in.Programs, Allow: in.Allow,

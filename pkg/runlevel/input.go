@@ -1,9 +1,11 @@
 package runlevel
 
 import (
+	"context"
 	"path"
 	"strings"
 
+	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/template"
 )
 
@@ -35,6 +37,16 @@ type Input struct {
 	// ReleaseValuesFiles and ReleaseSet are --values and --set: of all releases.
 	ReleaseValuesFiles, ReleaseSet []string
 	Selectors                      []string
+	// Args are --args, --diff-args, --sync-args and --template-args, by the key of helmDefaults that says the same: args, diffArgs,
+	// syncArgs, templateArgs. Prints says that manifests are printed, so that templateArgs count and neither diffArgs nor syncArgs.
+	Args   map[string]string
+	Prints bool
+	// PostRenderer, PostRendererArgs and Cascade beat those of helmDefaults, and not those of releases.
+	PostRenderer     string
+	PostRendererArgs []string
+	Cascade          string
+	// SkipSchemaValidation is --skip-schema-validation.
+	SkipSchemaValidation bool
 	// ExplicitSelectors keeps selectors from files that others name and give none (helmfile's experimental
 	// explicit-selector-inheritance).
 	ExplicitSelectors bool
@@ -45,6 +57,9 @@ type Input struct {
 	EnforceNeeds bool
 	// WithoutValues leaves out the values of releases, and WithoutOrder their needs: for what shows neither.
 	WithoutValues, WithoutOrder bool
+	// WithDisabled takes releases whose condition does not hold for those of the run, in files that no selectors narrow: two with one
+	// name are refused, and they have their place in the order (helmfile's list, build and show-dag; recorded from 1.7.2).
+	WithDisabled bool
 	// CheckCharts reports charts REPOSITORY/NAME of no repository, as in a stack: for what loads charts.
 	CheckCharts bool
 	// WithoutPins leaves the versions of releases as they are written, where there is a lock file: for what makes it anew.
@@ -57,7 +72,7 @@ type Input struct {
 	Programs template.Programs
 	// Decrypt decrypts secrets files; nil where nothing may.
 	Decrypt Decrypter
-	// Fetch gets remote files; nil where nothing may.
+	// Fetch gets remote files; nil fetches none.
 	Fetch Fetcher
 }
 
@@ -66,10 +81,15 @@ type Decrypter interface {
 	Decrypt(name string, text []byte) ([]byte, error)
 }
 
-// Fetcher gets what a go-getter URL names and returns the name by which Input.FS reads it.
+// Fetcher gets what a go-getter URL names and returns the name by which Input.FS reads it, which may not be there: it begins
+// with Fetched. Diagnostics have no place; the error is a network that fails.
 type Fetcher interface {
-	Fetch(url string) (name string, err error)
+	Fetch(ctx context.Context, address string) (name string, ds diag.Diagnostics, err error)
 }
+
+// Fetched begins the names of what was fetched. Behind it is a segment that tells one address from another, and behind that
+// what is shown.
+const Fetched = "/~net/"
 
 // File is one state file.
 type File struct {

@@ -87,7 +87,6 @@ var (
 		keys(whole, "timeout historyMax deleteTimeout"),
 		keys(mapping, "missingFileHandlerConfig"),
 		keys(anything, "inherit"),
-		refusedKeys("Leave it out: it is what `helmfile build` writes, and not read.", "chartPath"),
 		refusedKeys("Name a directory or an archive as the chart, or fetch it first.", "forceGoGetter"),
 		refusedKeys("Use --take-ownership, or takeOwnership: true.", "adopt"),
 		refusedKeys("Leave it out: Helm 3 has no such flag any more; a change of the pod template restarts pods.", "recreatePods"),
@@ -96,7 +95,10 @@ var (
 		refusedKeys(ownWaiter, `trackMode trackTimeout trackLogs trackFailedLogs trackKinds skipKinds trackResources kubedogQPS
 			kubedogBurst trackFailOnError helmStuckGrace`),
 		refusedKeys(helm4, "rollbackOnFailure forceConflicts serverSide"),
-		keySet{{name: "waitRetries", shape: whole, idle: "helmfile reads it and does nothing with it"}},
+		keySet{
+			{name: "waitRetries", shape: whole, idle: "helmfile reads it and does nothing with it"},
+			{name: "chartPath", shape: text, idle: "build writes it, and the chart is what counts"},
+		},
 	)
 	defaultsKeys = slices.Concat(
 		keys(text, "kubeContext keyring postRenderer cascade"),
@@ -231,9 +233,11 @@ func (c *checker) keys(n *value.Node, set keySet, of, what string) {
 			}
 			c.report(diag.RunlevelUnknownKey, f.KeyRange, "%s has no key %q. %s", of, f.Key, hint)
 		case isNull(f.Value):
+		case k.refused != "" && (zero(f.Value) || f.Key == "trackMode" && f.Value.Text() == "helm"):
+			// It says what is so anyway.
 		case k.refused != "":
 			c.report(diag.RunlevelUnsupported, f.KeyRange, "%s may have the key %q in helmfile, and otomi does not carry it out. %s", of, f.Key, k.refused)
-		case k.idle != "":
+		case k.idle != "" && !zero(f.Value):
 			d := problem(diag.RunlevelUnsupported, f.KeyRange, "the key %q has no effect: %s. Leave it out.", f.Key, k.idle)
 			d.Severity = diag.Warning
 			c.diags = append(c.diags, d)

@@ -166,13 +166,13 @@ func (r *run) part(ctx context.Context, doc *rendered, text string, line int, en
 		doc.text.WriteString("\n---\n")
 	}
 	doc.line = bytes.Count(doc.text.Bytes(), []byte("\n"))
-	out, ds := r.execute(ctx, text, doc.file.Display, line, r.data(env), dir)
+	out, ds := r.execute(ctx, text, doc.file.Display, line, r.data(env), dir, dir)
 	doc.text.WriteString(out)
 	return out, ds
 }
 
 // execute carries out a template that begins at a line of its file, counted from 0: its places are those of the file.
-func (r *run) execute(ctx context.Context, text, file string, line int, data any, dir string) (string, diag.Diagnostics) {
+func (r *run) execute(ctx context.Context, text, file string, line int, data any, dir, refs string) (string, diag.Diagnostics) {
 	if !strings.Contains(text, "{{") {
 		return text, nil
 	}
@@ -182,7 +182,7 @@ func (r *run) execute(ctx context.Context, text, file string, line int, data any
 	}
 	before := strings.Repeat("\n", line)
 	out, ds := template.Execute(ctx, []byte(before+text), data, template.Options{
-		File: file, Dir: dir, Files: r.in.FS, Programs: r.in.Programs, Helpers: helpers, Allow: r.in.Allow,
+		File: file, Dir: dir, RefDir: refs, Files: r.in.FS, Programs: r.in.Programs, Helpers: helpers, Allow: r.in.Allow,
 	})
 	// A first action that trims the blanks before it trims these too.
 	return strings.TrimPrefix(out, before), ds
@@ -283,11 +283,11 @@ func (r *run) bases(ctx context.Context, spec *value.Node, f File, env *layers, 
 
 // base loads a base. A base with the same inputs is loaded once a run.
 func (r *run) base(ctx context.Context, name string, at diag.Range, env *layers, l loading) (*value.Node, diag.Diagnostics) {
-	names, ds := r.located(name, l.dir, at)
+	name, ds := r.located(ctx, name, at)
 	if ds.HasErrors() {
 		return nil, ds
 	}
-	file := template.Join(l.dir, names)
+	file := template.Join(l.dir, name)
 	text, err := r.readFile(file)
 	if err != nil {
 		return nil, diag.Diagnostics{r.unreadable("base", name, at, err)}
@@ -363,7 +363,8 @@ func policy(text []byte, f File, stack bool) diag.Diagnostics {
 		}
 	}
 	if len(keys) == 0 && !stack {
-		ds = append(ds, problem(diag.RunlevelInvalid, diag.Range{File: f.Display},
+		ds = append(ds, problem(diag.RunlevelInvalid,
+			diag.Range{File: f.Display, Start: diag.Pos{Line: 1, Column: 1}, End: diag.Pos{Line: 1, Column: 1}},
 			"the state file has no key at its top, like releases. Write one, or remove the file."))
 	}
 	return ds

@@ -47,6 +47,8 @@ type reader struct {
 	data  map[string]any
 	repos map[string]*Repository
 	pins  map[string][]string
+	// args are the arguments of helmDefaults and of the command line that are about releases.
+	args []Argument
 	// inherits counts what was inherited.
 	inherits int
 	// blind is loaded.blind.
@@ -80,7 +82,9 @@ func (r *reader) report(code diag.Code, at diag.Range, format string, args ...an
 func (r *run) state(ctx context.Context, f File, file loaded, state *State) (*evaluated, diag.Diagnostics) {
 	rd := &reader{run: r, ctx: ctx, file: f, state: state, spec: file.spec, values: file.values, blind: file.blind}
 	state.Values = file.values
-	state.Environment = Environment{Name: file.env.name, KubeContext: file.env.kubeContext, Values: file.env.own()}
+	state.Environment = Environment{
+		Name: file.env.name, KubeContext: file.env.kubeContext, Values: file.env.values, Defaults: file.env.defaults, Assigned: file.env.assigned,
+	}
 	state.KubeVersion = r.word(file.spec.Get("kubeVersion"))
 	state.APIVersions = r.words(file.spec.Get("apiVersions"))
 	out := &evaluated{state: state, level: level{name: f.level(), file: f.Display}, whole: !file.partial}
@@ -93,7 +97,7 @@ func (r *run) state(ctx context.Context, f File, file loaded, state *State) (*ev
 	}
 	rd.repos = rd.repositories(file.spec.Get("repositories"))
 	state.Hooks = rd.hooks(file.spec.Get("hooks"))
-	rd.checkArgs()
+	rd.readArguments()
 	rd.overrides()
 	rd.readPins()
 	common := map[string]string{}
@@ -137,25 +141,6 @@ func (r *reader) override(key, flag string) string {
 		return flag
 	}
 	return r.word(r.spec.Get(key))
-}
-
-// understood are flags of Helm among helmDefaults.args that otomi has another word for.
-var understood = map[string]bool{"--debug": true, "--reset-values": true, "--no-color": true}
-
-// checkArgs reports arguments for Helm's command line, of which there is none.
-func (r *reader) checkArgs() {
-	for _, key := range []string{"args", "diffArgs", "syncArgs", "templateArgs"} {
-		n := r.defaults.Get(key)
-		if n == nil {
-			continue
-		}
-		for _, item := range n.Items {
-			if arg := r.word(item); arg != "" && !understood[arg] {
-				r.report(diag.RunlevelUnsupported, item.Origin.Range, "helmDefaults.%s: %q is an argument for Helm's command line, and otomi runs no helm. "+
-					"Use the key of helmDefaults that says the same (wait, timeout, atomic, skipCRDs, …), or drop it.", key, arg)
-			}
-		}
-	}
 }
 
 // release reads one release; it returns ok false where it has no identity, so that nothing can be said of it.
@@ -243,13 +228,12 @@ func (r *reader) release(n *value.Node, what string, common map[string]string) (
 func (r *reader) templateData() map[string]any {
 	if r.data == nil {
 		env := r.state.Environment
-		kubeContext := env.KubeContext
-		if kubeContext == "" && r.in.Stack {
-			kubeContext = r.in.KubeContext
+		if env.KubeContext == "" && r.in.Stack {
+			env.KubeContext = r.in.KubeContext
 		}
 		r.data, _ = template.Data(map[string]any{
 			"Values": r.values, "StateValues": r.values,
-			"Environment": map[string]any{"Name": env.Name, "KubeContext": kubeContext, "Values": env.Values},
+			"Environment": env.Data(),
 			"Namespace":   r.override("namespace", r.in.Namespace), "KubeContext": r.override("kubeContext", r.in.KubeContext),
 			"Chart": r.override("chart", r.in.Chart),
 		}).(map[string]any)
@@ -303,7 +287,8 @@ func (r *reader) fields(n *value.Node, d *draft) Release {
 		return r.words(r.defaults.Get(key))
 	}
 	rel := Release{
-		Name: d.name, Namespace: d.namespace, WrittenNamespace: d.namespace, Description: word("description"),
+		keyed: &keyed{n, r.defaults, r.sources},
+		Name:  d.name, Namespace: d.namespace, WrittenNamespace: d.namespace, Description: word("description"),
 		Chart: d.chart, Base: r.state.Dir, Version: d.version,
 		Devel: flag("devel", false), Verify: flag("verify", false), Keyring: word("keyring"),
 		PlainHTTP: flag("plainHttp", false), SkipTLSVerify: flag("insecureSkipTLSVerify", false),
@@ -327,6 +312,17 @@ func (r *reader) fields(n *value.Node, d *draft) Release {
 	if len(d.args) == 0 {
 		rel.PostRendererArgs = words("postRendererArgs")
 	}
+	// What the command line says beats helmDefaults, and not the release (helmfile's appendPostRenderFlags, appendCascadeFlags).
+	if r.in.PostRenderer != "" && r.word(n.Get("postRenderer")) == "" {
+		rel.PostRenderer = r.in.PostRenderer
+	}
+	if len(r.in.PostRendererArgs) > 0 && n.Get("postRendererArgs") == nil {
+		rel.PostRendererArgs = r.in.PostRendererArgs
+	}
+	if r.in.Cascade != "" && r.word(n.Get("cascade")) == "" {
+		rel.Cascade = r.in.Cascade
+	}
+	rel.SkipSchemaValidation = rel.SkipSchemaValidation || r.in.SkipSchemaValidation
 	if t, ok := d.booleans["installedTemplate"]; ok {
 		rel.Installed = r.templated(t, n.Get("installedTemplate").Origin.Range, d.what+": installedTemplate")
 	}
@@ -348,14 +344,17 @@ func (r *reader) fields(n *value.Node, d *draft) Release {
 	if rel.KubeContext == "" {
 		rel.KubeContext = r.state.Environment.KubeContext
 	}
-	switch rel.Cascade {
-	case "", "background", "foreground", "orphan":
-	default:
-		at := n.Get("cascade")
-		if isNull(at) {
-			at = r.defaults.Get("cascade")
+	if rel.Cascade != "" && !slices.Contains(cascades, rel.Cascade) {
+		var at diag.Range // none, of the command line
+		for _, from := range []*value.Node{r.defaults, n} {
+			if v := from.Get("cascade"); r.word(v) == rel.Cascade {
+				at = v.Origin.Range
+			}
 		}
-		r.report(diag.RunlevelInvalid, at.Origin.Range, "%s: cascade is %q. Write background, foreground or orphan.", d.what, rel.Cascade)
+		r.report(diag.RunlevelInvalid, at, "%s: cascade is %q. Write background, foreground or orphan.", d.what, rel.Cascade)
+	}
+	for _, a := range r.args {
+		r.argument(&rel, a)
 	}
 	rel.id = identity(d.kubeContext, d.namespace, d.name)
 	// helmfile's order: commonLabels hide the release's own (ExecuteTemplates), the implicit ones both (GetReleasesWithLabels).
@@ -468,7 +467,7 @@ func (r *reader) condition(text string, at diag.Range, what string) bool {
 			return true
 		}
 		if !ok {
-			hint := fmt.Sprintf("Set %s.enabled to true or false", strings.Join(names[:last], "."))
+			hint := fmt.Sprintf("Set %s.enabled to true or false.", strings.Join(names[:last], "."))
 			if near := diag.Nearest(name, slices.Collect(maps.Keys(from))); near != "" {
 				hint = fmt.Sprintf("Did you mean %q?", near)
 			}

@@ -33,6 +33,7 @@ type run struct {
 	digests map[uintptr]digested
 	// commandLine are the state values of the command line by the directory they are seen from.
 	commandLine map[string]*layers
+	missing     []missing
 }
 
 // memo keeps results by what they were made of. Who asks for one that is being made waits for it.
@@ -74,11 +75,17 @@ func (r *run) source(name string, text []byte) {
 }
 
 // display is the name by which a file is shown.
-func (r *run) display(name string) string {
+func (r *run) display(name string) string { return display(r.in.Prefix, name) }
+
+func display(prefix, name string) string {
+	if rest, ok := strings.CutPrefix(name, Fetched); ok {
+		_, rest, _ = strings.Cut(rest, "/")
+		return rest
+	}
 	if path.IsAbs(name) {
 		return name
 	}
-	return r.in.Prefix + name
+	return prefix + name
 }
 
 // readFile reads a file, once a run.
@@ -103,10 +110,13 @@ func (r *run) unreadable(what, name string, at diag.Range, err error) diag.Diagn
 		return problem(diag.TemplateForbidden, at, "%s", detail)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return problem(diag.RunlevelInvalid, at, "there is no %s %s. Correct the path.", what, name)
+		return problem(diag.RunlevelInvalid, at, "there is no %s %s. Correct the path.", what, shownPath(name))
 	}
-	return problem(diag.RunlevelInvalid, at, "the %s %s can't be read: %v. Correct the path.", what, name, reason(err))
+	return problem(diag.RunlevelInvalid, at, "the %s %s can't be read: %v. Correct the path.", what, shownPath(name), reason(err))
 }
+
+// shownPath is a path as a state file has it, or where something was fetched what that is shown as.
+func shownPath(name string) string { return display("", name) }
 
 // glob returns the files and directories that a path means, sorted: itself where it is there, and where it is a pattern all that
 // match, as Go's filepath.Glob finds them, by which helmfile goes.
@@ -388,7 +398,7 @@ func (r *run) sub(ctx context.Context, f File, file loaded, v visit, n *value.No
 	if ds.HasErrors() {
 		return nil, ds
 	}
-	name, more := r.located(name, f.dir(), at)
+	name, more := r.located(ctx, name, at)
 	if ds = append(ds, more...); more.HasErrors() {
 		return nil, ds
 	}
@@ -397,10 +407,8 @@ func (r *run) sub(ctx context.Context, f File, file loaded, v visit, n *value.No
 	var out []*evaluated
 	for _, name := range names {
 		files, more := Discover(r.in.FS, name, r.in.Prefix)
-		if path.IsAbs(name) {
-			for i := range files {
-				files[i].Display = files[i].Path
-			}
+		for i := range files {
+			files[i].Display = r.display(files[i].Path)
 		}
 		ds = append(ds, chained(more, "it is named here", at)...)
 		if back := slices.IndexFunc(files, func(f File) bool { return slices.Contains(next.via, f.Path) }); back >= 0 {

@@ -6,7 +6,10 @@
 package runlevel
 
 import (
+	"slices"
 	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/manifest"
@@ -41,6 +44,8 @@ type State struct {
 	Document *value.Node
 	// Releases are all releases in the order of their definition.
 	Releases []Release
+	// View are the arguments of helmDefaults, and of the command line, about what is shown: NAME is that of a verb's flag.
+	View []Argument
 	// Hooks are those of the file itself; only those for prepare and cleanup are ever run.
 	Hooks        []Hook
 	Repositories []*Repository
@@ -52,8 +57,23 @@ type State struct {
 type Environment struct {
 	Name        string
 	KubeContext string
-	// Values are those of the environment with those of the command line, without the file's own defaults.
-	Values map[string]any
+	// Values are those of the environment, without the file's own Defaults and without Assigned, the single values of the
+	// command line.
+	Values, Defaults, Assigned map[string]any
+}
+
+// Data is what templates see as .Environment once a file is read (helmfile's environment.Environment).
+func (e Environment) Data() map[string]any {
+	there := func(m map[string]any) map[string]any {
+		if m == nil {
+			return map[string]any{}
+		}
+		return m
+	}
+	return map[string]any{
+		"Name": e.Name, "KubeContext": e.KubeContext,
+		"Values": there(e.Values), "Defaults": there(e.Defaults), "CLIOverrides": there(e.Assigned),
+	}
 }
 
 // Level is one runlevel: a stage of releases. It begins when the one before it is ready.
@@ -156,10 +176,59 @@ type Release struct {
 	Range      diag.Range
 	ChartRange diag.Range
 
+	keyed *keyed
+	// arguments are those that set values.
+	arguments []Argument
 	// id is how helmfile names the release in needs.
 	id string
 	// defined is nil where the values were not read.
 	defined *definition
+}
+
+// recordLabels are the labels of a record that are Helm's own (pkg/storage/driver, GetSystemLabels).
+var recordLabels = []string{"name", "owner", "status", "version", "createdAt", "modifiedAt"}
+
+// RecordLabels are the labels of the release's record, where they are to be kept there: those that selectors match, but for
+// what Helm calls so itself and what Kubernetes takes for no label.
+func (r Release) RecordLabels() map[string]string {
+	if !r.SyncReleaseLabels {
+		return nil
+	}
+	out := map[string]string{}
+	for k, v := range r.Labels {
+		if !slices.Contains(recordLabels, k) && len(validation.IsQualifiedName(k))+len(validation.IsValidLabelValue(v)) == 0 {
+			out[k] = v
+		}
+	}
+	return out
+}
+
+// Reusing returns the release with the values that it was given before under its own, as Helm's --reset-then-reuse-values
+// has it: the defaults are those of the chart as it is now.
+func (r Release) Reusing(former map[string]any) Release {
+	r.Values = helm(former, r.Values)
+	return r
+}
+
+// keyed is where the keys of a release are written.
+type keyed struct {
+	node, defaults *value.Node
+	sources        diag.Sources
+}
+
+// KeyRange returns the place of a key of the release, else that of helmDefaults, else that of the release.
+func (r Release) KeyRange(key string) diag.Range {
+	if r.keyed == nil {
+		return r.Range
+	}
+	for _, from := range []*value.Node{r.keyed.node, r.keyed.defaults} {
+		if f, ok := from.Field(key); ok && !isNull(f.Value) {
+			p := placer{sources: r.keyed.sources}
+			at, _ := p.place(f.KeyRange)
+			return at
+		}
+	}
+	return r.Range
 }
 
 // Key is NAMESPACE/NAME, which identifies a release in a cluster.

@@ -58,6 +58,11 @@ func (v *valuesReader) read() {
 	for _, e := range v.draft.secrets {
 		v.secret(prefix+e.path, e.at, n)
 	}
+	for _, a := range v.rel.arguments {
+		if a.Name == "--values" || a.Name == "-f" {
+			v.commandLine(a.Value)
+		}
+	}
 	for _, name := range v.in.ReleaseValuesFiles {
 		v.commandLine(name)
 	}
@@ -168,13 +173,23 @@ func references(v any) bool {
 	return false
 }
 
+// resolved is resolve for files of the release; that one is not there and left out is told with the others of its place.
+func (v *valuesReader) resolved(name, what string, handler *value.Node, at diag.Range) ([]string, diag.Diagnostics) {
+	files, ds := v.resolve(name, v.state.Dir, what, handler, at)
+	if len(files) > 0 || len(ds) == 0 || ds.HasErrors() {
+		return files, ds
+	}
+	v.leftOut(missing{at: at, what: what, name: shownPath(name), dir: v.display(v.state.Dir), file: v.state.File, release: v.rel.Name})
+	return nil, nil
+}
+
 func (v *valuesReader) file(name string, at diag.Range, handler *value.Node) {
-	name, ds := v.located(name, v.state.Dir, at)
+	name, ds := v.located(v.ctx, name, at)
 	v.diags = append(v.diags, ds...)
 	if ds.HasErrors() {
 		return
 	}
-	files, ds := v.resolve(name, v.state.Dir, "values file", handler, at)
+	files, ds := v.resolved(name, "values file", handler, at)
 	v.diags = append(v.diags, ds...)
 	if len(files) == 0 {
 		return
@@ -194,7 +209,7 @@ func (v *valuesReader) file(name string, at diag.Range, handler *value.Node) {
 		v.add(shown, text, at, true)
 		return
 	}
-	out, ds := v.own(v.ctx, string(text), shown, v.data(), path.Dir(files[0]))
+	out, ds := v.own(v.ctx, string(text), shown, v.data(), path.Dir(files[0]), v.state.Dir)
 	v.diags = append(v.diags, chained(ds, "it is named here", at)...)
 	if ds.HasErrors() {
 		return
@@ -208,9 +223,8 @@ func (v *valuesReader) file(name string, at diag.Range, handler *value.Node) {
 func (v *valuesReader) data() map[string]any {
 	rel := v.rel
 	env := v.state.Environment
-	kubeContext := env.KubeContext
-	if kubeContext == "" && v.in.Stack {
-		kubeContext = v.in.KubeContext
+	if env.KubeContext == "" && v.in.Stack {
+		env.KubeContext = v.in.KubeContext
 	}
 	override := func(key, flag string) string {
 		if flag != "" {
@@ -220,7 +234,7 @@ func (v *valuesReader) data() map[string]any {
 	}
 	data, _ := template.Data(map[string]any{
 		"Values": v.state.Values, "StateValues": v.state.Values,
-		"Environment": map[string]any{"Name": env.Name, "KubeContext": kubeContext, "Values": env.Values},
+		"Environment": env.Data(),
 		"Namespace":   override("namespace", v.in.Namespace), "KubeContext": override("kubeContext", v.in.KubeContext),
 		"Chart":   override("chart", v.in.Chart),
 		"Release": releaseData(rel.Name, rel.WrittenNamespace, rel.Chart, rel.Version, v.draft.kubeContext, rel.Labels),
@@ -266,7 +280,12 @@ func (v *valuesReader) add(shown string, text []byte, at diag.Range, shared bool
 }
 
 func (v *valuesReader) secret(name string, at diag.Range, n *value.Node) {
-	files, ds := v.resolve(name, v.state.Dir, "secrets file", n.Get("missingFileHandler"), at)
+	name, ds := v.located(v.ctx, name, at)
+	v.diags = append(v.diags, ds...)
+	if ds.HasErrors() {
+		return
+	}
+	files, ds := v.resolved(name, "secrets file", n.Get("missingFileHandler"), at)
 	v.diags = append(v.diags, ds...)
 	if len(files) == 0 {
 		return
@@ -368,6 +387,14 @@ func (v *valuesReader) set(values map[string]any) map[string]any {
 		}
 		plain = append(plain, pending{escape(v.word(entry.Get("name"))) + "=" + escape(text), start(entry)})
 	}
+	for _, a := range v.rel.arguments {
+		switch a.Name {
+		case "--set":
+			plain = append(plain, pending{a.Value, a.Range})
+		case "--set-string":
+			strs = append(strs, pending{a.Value, a.Range})
+		}
+	}
 	for _, text := range v.in.ReleaseSet {
 		plain = append(plain, pending{text, diag.Range{}})
 	}
@@ -464,7 +491,12 @@ func (v *valuesReader) jsonPatches(n *value.Node) {
 
 func (v *valuesReader) patchFile(entry *value.Node) []map[string]any {
 	at := entry.Origin.Range
-	files, ds := v.resolve(entry.Text(), v.state.Dir, "file", nil, at)
+	name, ds := v.located(v.ctx, entry.Text(), at)
+	v.diags = append(v.diags, ds...)
+	if ds.HasErrors() {
+		return nil
+	}
+	files, ds := v.resolve(name, v.state.Dir, "file", nil, at)
 	v.diags = append(v.diags, ds...)
 	var out []map[string]any
 	for _, name := range files {
@@ -476,7 +508,7 @@ func (v *valuesReader) patchFile(entry *value.Node) []map[string]any {
 		shown := v.display(name)
 		v.source(shown, text)
 		if templated(name) {
-			done, ds := v.own(v.ctx, string(text), shown, v.data(), path.Dir(name))
+			done, ds := v.own(v.ctx, string(text), shown, v.data(), path.Dir(name), v.state.Dir)
 			v.diags = append(v.diags, chained(ds, "it is named here", at)...)
 			if ds.HasErrors() {
 				continue

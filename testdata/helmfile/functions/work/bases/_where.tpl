@@ -1,0 +1,1 @@
+{{ define "where" }}helper of bases{{ end }}{{ define "arg" }}<{{ . }}>{{ end }}

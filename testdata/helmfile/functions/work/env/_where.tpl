@@ -1,0 +1,1 @@
+{{ define "where" }}helper of env{{ end }}{{ define "arg" }}<{{ . }}>{{ end }}

@@ -1,0 +1,1 @@
+{{ define "where" }}helper of main{{ end }}{{ define "arg" }}<{{ . }}>{{ end }}

@@ -1,0 +1,1 @@
+{{ define "where" }}helper of sub{{ end }}{{ define "arg" }}<{{ . }}>{{ end }}

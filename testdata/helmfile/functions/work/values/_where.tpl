@@ -1,0 +1,1 @@
+{{ define "where" }}helper of values{{ end }}{{ define "arg" }}<{{ . }}>{{ end }}
