@@ -69,7 +69,7 @@ func (r *run) begin(ctx context.Context, s *step, former []manifest.Record) (man
 			break
 		}
 	}
-	if err := r.cluster.CreateRecord(ctx, record); err != nil {
+	if err := r.createRecord(ctx, record); err != nil {
 		if r.arrived(ctx, record) {
 			return manifest.Stored{}, r.fail(ctx, record, err)
 		}
@@ -87,6 +87,16 @@ func (r *run) begin(ctx context.Context, s *step, former []manifest.Record) (man
 		}
 	}
 	return record, nil
+}
+
+// createRecord makes a record, unless ctx has ended. What was begun is finished also after that.
+func (r *run) createRecord(ctx context.Context, record manifest.Stored) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	ctx, done := finishing(ctx)
+	defer done()
+	return r.cluster.CreateRecord(ctx, record)
 }
 
 // with is a map of labels with one more.

@@ -40,6 +40,8 @@ type step struct {
 	release diff.Release
 	result  *ReleaseResult
 	began   time.Time
+	// hooked says that hooks of the release ran.
+	hooked bool
 	// back is the revision that an undone upgrade goes back to; 0 where none does.
 	back int
 }

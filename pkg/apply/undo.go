@@ -99,11 +99,11 @@ func (r *run) goBack(ctx context.Context, s *step) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	prints, err := r.carryOut(ctx, &back, &record)
+	applied, err := r.carryOut(ctx, &back, &record)
 	if err != nil {
 		return 0, r.fail(ctx, record, err)
 	}
-	return target.Revision, r.finish(ctx, &back, record, prints)
+	return target.Revision, r.finish(ctx, &back, record, applied.all)
 }
 
 // gone are the changes that delete what is among the objects and not among the kept ones.
