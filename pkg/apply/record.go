@@ -240,7 +240,8 @@ func (r *run) end(ctx context.Context, record manifest.Stored) error {
 		}
 		var lost *overtaken
 		var refusal *manifest.Refusal
-		if err == nil || errors.As(err, &lost) || errors.As(err, &refusal) && !conflict(err) {
+		var unheld *manifest.Unheld
+		if err == nil || errors.As(err, &lost) || errors.As(err, &unheld) || errors.As(err, &refusal) && !conflict(err) {
 			return err
 		}
 		if pause(ctx, 500*time.Millisecond) != nil {
