@@ -15,12 +15,13 @@ import (
 // deployment shows the plans of some clusters, asks once, and carries them out one after the other.
 type deployment struct {
 	*fleet
+	hold    holdOptions
 	plans   []pipeline.Plan
 	clients []*pipeline.Client
 	results []report.Result
 }
 
-func newDeployment(f *fleet) *deployment { return &deployment{fleet: f} }
+func newDeployment(f *fleet, hold holdOptions) *deployment { return &deployment{fleet: f, hold: hold} }
 
 // add takes the plan of one more cluster.
 func (d *deployment) add(plan pipeline.Plan, client *pipeline.Client) {
@@ -57,7 +58,7 @@ func (d *deployment) carryOut(ctx context.Context, q question) (changed bool, er
 		}
 		changed = true
 		started := time.Now()
-		result.Result, err = pipeline.Apply(ctx, plan, d.clients[i], pipeline.ApplyOptions{Emit: d.event})
+		result.Result, err = d.apply(ctx, plan, d.clients[i])
 		result.Elapsed = time.Since(started)
 		if !d.json() {
 			d.report.Result(result)
@@ -77,6 +78,16 @@ func (d *deployment) carryOut(ctx context.Context, q question) (changed bool, er
 		return changed, err
 	}
 	return changed, d.verdict()
+}
+
+// apply carries out one plan while nobody else changes its cluster.
+func (d *deployment) apply(ctx context.Context, plan pipeline.Plan, client *pipeline.Client) (result pipeline.ApplyResult, err error) {
+	held, holding, err := pipeline.Hold(ctx, []pipeline.Site{{Client: client, Cluster: plan.Cluster}}, d.app.hold(d.hold, d.options.connect, d.event))
+	if err != nil {
+		return pipeline.Unstarted(plan), err
+	}
+	defer func() { err = errors.Join(err, holding.Release(ctx)) }()
+	return pipeline.Apply(held, plan, client, pipeline.ApplyOptions{Emit: d.event, Run: holding.Run})
 }
 
 // document prints what was done, where the format is JSON.

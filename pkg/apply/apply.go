@@ -127,6 +127,8 @@ const (
 	ReleaseDone    EventKind = "release-done"
 	ReleaseFailed  EventKind = "release-failed"
 	ReleaseSkipped EventKind = "release-skipped"
+	// LockWaiting: another run has the cluster; the message says which.
+	LockWaiting EventKind = "lock-waiting"
 	// ProgramSaid: a program of the user's wrote the message.
 	ProgramSaid EventKind = "program-said"
 )

@@ -66,6 +66,12 @@ func Run(ctx context.Context, plan diff.Plan, c Cluster, o Options) (Result, err
 	return *result, err
 }
 
+// Unstarted is the result of a plan of which nothing was carried out.
+func Unstarted(plan diff.Plan) Result {
+	result, _ := prepare(plan)
+	return *result
+}
+
 // begun is a run with its defaults, whose events are emitted until end is called.
 func begun(c Cluster, o Options) (r *run, end func()) {
 	if o.Now == nil {

@@ -112,6 +112,9 @@ func (c *Client) TakeLease(ctx context.Context, o LeaseOptions) (*Lease, error) 
 	return l, nil
 }
 
+// Under fences the writes of this client, too, by a lease that another client of the same cluster took.
+func (c *Client) Under(l *Lease) { c.fence.close(l) }
+
 // take waits for the lease and takes it.
 func (l *Lease) take(ctx context.Context, c *Client, o LeaseOptions) error {
 	var (

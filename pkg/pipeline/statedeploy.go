@@ -58,6 +58,8 @@ type Site struct {
 	Levels []runlevel.Level
 	// Cluster is the name of the cluster in the registry, or "".
 	Cluster string
+	// Inventory is the id under which its releases are recorded, or "".
+	Inventory string
 }
 
 // Reach connects to the clusters that the releases are on: one for each context, in the order of the releases. The context is the
@@ -241,14 +243,40 @@ func (d Deployment) Empty() bool {
 	return !slices.ContainsFunc(d.Plans, func(p Plan) bool { return !p.Empty() })
 }
 
+// Changing are the sites on which something is to be done.
+func (d Deployment) Changing() []Site {
+	var out []Site
+	for i, plan := range d.Plans {
+		if !plan.Empty() {
+			out = append(out, d.Sites[i])
+		}
+	}
+	return out
+}
+
+// Unstarted are the results of plans of which nothing was carried out.
+func (d Deployment) Unstarted() []apply.Result {
+	out := make([]apply.Result, len(d.Plans))
+	for i, plan := range d.Plans {
+		out[i] = apply.Unstarted(plan)
+	}
+	return out
+}
+
 // Apply carries out the plans of state files, and returns what was done on each site. Of several sites the releases of a file, and
-// within it of a group, are carried out one site after the other before the next group begins: needs hold between contexts.
+// within it of a group, are carried out one site after the other before the next group begins: needs hold between contexts. The
+// caller holds all of them; it compares twice more as the function Apply does.
 func (s *StateFile) Apply(ctx context.Context, d Deployment, o ApplyOptions) ([]apply.Result, error) {
 	if len(d.Plans) == 1 {
-		result, err := apply.Run(ctx, d.Plans[0], d.Sites[0].Client, o)
+		result, err := Apply(ctx, d.Plans[0], d.Sites[0].Client, o)
 		return []apply.Result{result}, err
 	}
 	results := make([]apply.Result, len(d.Plans))
+	for i, plan := range d.Plans {
+		if err := unmoved(ctx, plan, d.Sites[i].Client); err != nil {
+			return d.Unstarted(), err
+		}
+	}
 	for i := range results {
 		results[i].Releases = []apply.ReleaseResult{}
 	}
@@ -269,6 +297,11 @@ func (s *StateFile) Apply(ctx context.Context, d Deployment, o ApplyOptions) ([]
 		result, failure = apply.Run(ctx, part.plan, d.Sites[part.site].Client, o)
 		results[part.site].Releases = append(results[part.site].Releases, result.Releases...)
 		results[part.site].Warnings = append(results[part.site].Warnings, result.Warnings...)
+	}
+	for i, result := range results {
+		if failure == nil {
+			failure = verify(ctx, result, d.Sites[i].Client)
+		}
 	}
 	return results, failure
 }
