@@ -40,8 +40,8 @@ type candidate struct {
 	diags diag.Diagnostics
 	// inventory are the objects that former revisions left in the cluster.
 	inventory []manifest.Object
-	// former are the values of the newest of those revisions.
-	former  map[string]any
+	// former are the values of those revisions.
+	former  []map[string]any
 	changes []Change
 	prune   []Change
 }
@@ -338,7 +338,7 @@ func (c *comparison) readInventory(ctx context.Context, x *candidate) error {
 				return err
 			}
 		}
-		x.former = stored.Values
+		x.former = append(x.former, stored.Values)
 		placed, _, err := c.live.Place(ctx, x.release.Namespace, stored.Objects)
 		if err != nil {
 			return err

@@ -98,8 +98,9 @@ type Release struct {
 	Silent bool     `json:"-"`
 	// Wanted is the release as it is to be applied; of an uninstalled one, as its last record has it.
 	Wanted manifest.Release `json:"-"`
-	// Former are the values of the release's last record, where it had to be read.
-	Former map[string]any `json:"-"`
+	// Former are the values of the release's records that had to be read: of the deployed one, and of those after it that did not
+	// get so far. What any of them holds may be in the cluster.
+	Former []map[string]any `json:"-"`
 	// Digest is the digest of Wanted.
 	Digest string `json:"-"`
 	// Seen is a digest of the records of the release that were compared: revisions, states, and when each was written.
