@@ -238,11 +238,10 @@ func (r *run) applyAll(
 	group.SetLimit(r.o.Parallel)
 	errs := make([]error, len(objects))
 	for i, o := range objects {
-		if ctx.Err() != nil {
-			break
-		}
 		group.Go(func() error {
-			errs[i] = r.applyOne(ctx, s, o, owner, prints)
+			if ctx.Err() == nil {
+				errs[i] = r.applyOne(ctx, s, o, owner, prints)
+			}
 			return nil
 		})
 	}

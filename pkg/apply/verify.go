@@ -74,6 +74,7 @@ func Verify(ctx context.Context, result Result, c Verifier) error {
 			}
 		}
 	}
+	slices.SortFunc(objects, func(a, b manifest.Object) int { return strings.Compare(a.ID.String(), b.ID.String()) })
 	now, err := c.Prints(ctx, objects)
 	if err != nil {
 		return err

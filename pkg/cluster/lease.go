@@ -277,11 +277,10 @@ func (l *Lease) renew(ctx context.Context, least time.Duration) error {
 	}
 	ctx, cancel := context.WithTimeout(unfenced(ctx), l.duration/3)
 	defer cancel()
-	err := l.write(ctx, l.live)
-	if err == nil {
+	if l.left() > 0 && l.write(ctx, l.live) == nil {
 		return nil
 	}
-	// Somebody else wrote it, or the answer to our own last write was lost.
+	// Somebody else wrote it or may have done so, or the answer to our own last write was lost.
 	live, err := l.client.Get(ctx, leaseName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return l.lose("somebody deleted the lease of the cluster")
