@@ -26,6 +26,7 @@ State files are applied as helmfile does it: file by file, without a question un
 type applyOptions struct {
 	fleet            fleetOptions
 	compare          compareOptions
+	hold             holdOptions
 	yes              bool
 	detailedExitcode bool
 	// every applies also what does not differ: the verb sync.
@@ -36,6 +37,7 @@ type applyOptions struct {
 func (o *applyOptions) flags(flags *pflag.FlagSet) {
 	o.fleet.flags(flags)
 	o.compare.flags(flags)
+	o.hold.flags(flags)
 	o.fleet.target.cache.flags(flags)
 	flags.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	flags.BoolVar(&o.detailedExitcode, "detailed-exitcode", false, "exit with 2 when something was changed")
@@ -56,6 +58,9 @@ func newApply(a *app) *cobra.Command {
 }
 
 func runApply(ctx context.Context, a *app, o applyOptions) (err error) {
+	if err := o.hold.check(); err != nil {
+		return err
+	}
 	if plain, err := a.plainDeployment(&o.state, &o.fleet); plain || err != nil {
 		if err != nil {
 			return err
@@ -72,7 +77,7 @@ func runApply(ctx context.Context, a *app, o applyOptions) (err error) {
 	}
 	defer a.close(f.platform, o.fleet.target.cache)
 	defer func() { err = f.done(ctx, err) }()
-	d := newDeployment(f)
+	d := newDeployment(f, o.hold)
 	err = f.each(ctx, func(ctx context.Context, stage pipeline.Stage, client *pipeline.Client) error {
 		compare := o.compare.diff()
 		compare.Every = o.every

@@ -15,13 +15,14 @@ import (
 // deployment shows the plans of some clusters, asks once, and carries them out one after the other.
 type deployment struct {
 	*fleet
+	hold    holdOptions
 	plans   []pipeline.Plan
 	clients []*pipeline.Client
 	hooks   []*pipeline.Hooks
 	results []report.Result
 }
 
-func newDeployment(f *fleet) *deployment { return &deployment{fleet: f} }
+func newDeployment(f *fleet, hold holdOptions) *deployment { return &deployment{fleet: f, hold: hold} }
 
 // add takes the plan of one more cluster, and the hooks of its runlevels.
 func (d *deployment) add(plan pipeline.Plan, client *pipeline.Client, hooks *pipeline.Hooks) {
@@ -59,8 +60,7 @@ func (d *deployment) carryOut(ctx context.Context, q question) (changed bool, er
 		changed = true
 		started := time.Now()
 		of := pipeline.Deployment{Plans: []pipeline.Plan{plan}}
-		options := d.hooks[i].Programs(pipeline.ApplyOptions{Emit: d.event}, of, d.verb)
-		result.Result, err = pipeline.Apply(ctx, plan, d.clients[i], options)
+		result.Result, err = d.apply(ctx, plan, d.clients[i], d.hooks[i].Programs(pipeline.ApplyOptions{Emit: d.event}, of, d.verb))
 		err = errors.Join(err, d.ran(d.platform.Shown)(d.hooks[i].Finish(ctx, of, d.verb, err)))
 		result.Elapsed = time.Since(started)
 		if !d.json() {
@@ -81,6 +81,17 @@ func (d *deployment) carryOut(ctx context.Context, q question) (changed bool, er
 		return changed, err
 	}
 	return changed, d.verdict()
+}
+
+// apply carries out one plan while nobody else changes its cluster.
+func (d *deployment) apply(ctx context.Context, plan pipeline.Plan, client *pipeline.Client, o pipeline.ApplyOptions) (result pipeline.ApplyResult, err error) {
+	held, holding, err := pipeline.Hold(ctx, []pipeline.Site{{Client: client, Cluster: plan.Cluster}}, d.app.hold(d.hold, d.options.connect, d.event))
+	if err != nil {
+		return pipeline.Unstarted(plan), err
+	}
+	defer func() { err = errors.Join(err, holding.Release(ctx)) }()
+	o.Run = holding.Run
+	return pipeline.Apply(held, plan, client, o)
 }
 
 // document prints what was done, where the format is JSON.

@@ -24,6 +24,7 @@ helm made too.
 
 type destroyOptions struct {
 	fleet            fleetOptions
+	hold             holdOptions
 	yes              bool
 	deleteNamespaces bool
 	state            deployStateOptions
@@ -39,6 +40,7 @@ func newDestroy(a *app) *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return runDestroy(cmd.Context(), a, o) },
 	}
 	o.fleet.flags(cmd.Flags())
+	o.hold.flags(cmd.Flags())
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	cmd.Flags().BoolVar(&o.deleteNamespaces, "delete-namespaces", false, "delete the namespaces that releases made, with all that is in them")
 	o.state.flags(cmd.Flags())
@@ -46,6 +48,9 @@ func newDestroy(a *app) *cobra.Command {
 }
 
 func runDestroy(ctx context.Context, a *app, o destroyOptions) (err error) {
+	if err := o.hold.check(); err != nil {
+		return err
+	}
 	if plain, err := a.plainDeployment(&o.state, &o.fleet); plain || err != nil {
 		if err != nil {
 			return err
@@ -58,7 +63,7 @@ func runDestroy(ctx context.Context, a *app, o destroyOptions) (err error) {
 	}
 	defer f.platform.Close()
 	defer func() { err = f.done(ctx, err) }()
-	d := newDeployment(f)
+	d := newDeployment(f, o.hold)
 	err = f.each(ctx, func(ctx context.Context, stage pipeline.Stage, client *pipeline.Client) error {
 		plan, err := f.platform.Teardown(ctx, stage, client, o.deleteNamespaces)
 		if err == nil {

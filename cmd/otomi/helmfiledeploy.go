@@ -322,7 +322,7 @@ func (a *app) applyState(ctx context.Context, o applyOptions) (err error) {
 	if err := a.compareStates(ctx, all, compare); err != nil {
 		return err
 	}
-	changed, err := a.carryOutStates(ctx, all, o.state, o.fleet, question{verb: verb, yes: o.yes})
+	changed, err := a.carryOutStates(ctx, all, o.state, o.fleet, o.hold, question{verb: verb, yes: o.yes})
 	if err == nil && changed && o.detailedExitcode {
 		return exit(exitDifferences)
 	}
@@ -345,13 +345,13 @@ func (a *app) destroyState(ctx context.Context, o destroyOptions) (err error) {
 			s.plans = append(s.plans, plan)
 		}
 	}
-	_, err = a.carryOutStates(ctx, all, o.state, o.fleet, question{verb: "destroy", yes: o.yes})
+	_, err = a.carryOutStates(ctx, all, o.state, o.fleet, o.hold, question{verb: "destroy", yes: o.yes})
 	return err
 }
 
 // carryOutStates shows the plans of state files, asks where that is wanted, and applies them. It reports whether anything was
 // changed.
-func (a *app) carryOutStates(ctx context.Context, all []*stateSites, o deployStateOptions, fleet fleetOptions, q question) (changed bool, err error) {
+func (a *app) carryOutStates(ctx context.Context, all []*stateSites, o deployStateOptions, fleet fleetOptions, hold holdOptions, q question) (changed bool, err error) {
 	json := fleet.output == "json"
 	for _, s := range all {
 		o = o.viewed(s.View())
@@ -374,7 +374,7 @@ func (a *app) carryOutStates(ctx context.Context, all []*stateSites, o deploySta
 	results := []report.Result{}
 	var failures []error
 	for _, s := range all {
-		done, err := a.carryOutState(ctx, s, o, json, q.verb)
+		done, err := a.carryOutState(ctx, s, o, json, q.verb, a.hold(hold, fleet.connect, a.emit(json)))
 		results = append(results, done...)
 		if err == nil {
 			continue
@@ -396,7 +396,7 @@ func (a *app) carryOutStates(ctx context.Context, all []*stateSites, o deploySta
 }
 
 // carryOutState applies the plans of one evaluation of state files.
-func (a *app) carryOutState(ctx context.Context, s *stateSites, o deployStateOptions, json bool, verb string) ([]report.Result, error) {
+func (a *app) carryOutState(ctx context.Context, s *stateSites, o deployStateOptions, json bool, verb string, hold pipeline.HoldOptions) ([]report.Result, error) {
 	d := s.deployment()
 	out := make([]report.Result, len(s.plans))
 	for i, plan := range s.plans {
@@ -405,14 +405,8 @@ func (a *app) carryOutState(ctx context.Context, s *stateSites, o deployStateOpt
 	if d.Empty() {
 		return out, a.ran(s.Shown)(s.Finish(ctx, d, verb, nil))
 	}
-	emit := a.report.Event
-	if json {
-		// An event that can't be shown is no reason to stop half-way.
-		emit = func(e pipeline.Event) { _ = a.report.EventJSON(e) }
-	}
 	started := time.Now()
-	options := s.Programs(pipeline.ApplyOptions{Emit: emit, Parallel: o.concurrency}, d, verb)
-	results, err := s.Apply(ctx, d, options)
+	results, err := a.applyHeld(ctx, s, d, pipeline.ApplyOptions{Emit: a.emit(json), Parallel: o.concurrency}, verb, hold)
 	for i := range results {
 		out[i].Result, out[i].Elapsed = results[i], time.Since(started)
 		if err != nil {
@@ -423,6 +417,26 @@ func (a *app) carryOutState(ctx context.Context, s *stateSites, o deployStateOpt
 		}
 	}
 	return out, errors.Join(err, a.ran(s.Shown)(s.Finish(ctx, d, verb, err)))
+}
+
+// applyHeld carries out plans while nobody else changes their clusters.
+func (a *app) applyHeld(ctx context.Context, s *stateSites, d pipeline.Deployment, o pipeline.ApplyOptions, verb string, hold pipeline.HoldOptions) (results []pipeline.ApplyResult, err error) {
+	held, holding, err := pipeline.Hold(ctx, d.Changing(), hold)
+	if err != nil {
+		return d.Unstarted(), err
+	}
+	defer func() { err = errors.Join(err, holding.Release(ctx)) }()
+	o.Run = holding.Run
+	return s.Apply(held, d, s.Programs(o, d, verb))
+}
+
+// emit shows events, as text or as lines of JSON.
+func (a *app) emit(json bool) func(pipeline.Event) {
+	if json {
+		// An event that can't be shown is no reason to stop half-way.
+		return func(e pipeline.Event) { _ = a.report.EventJSON(e) }
+	}
+	return a.report.Event
 }
 
 // statusState is status for state files.

@@ -237,7 +237,7 @@ func forEachFile(t *testing.T, root string, visit func(file string)) {
 			return err
 		}
 		rel = filepath.ToSlash(rel)
-		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && rel != "." || d.Name() == "testdata" || rel == "cmd/playground") {
+		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && rel != "." || d.Name() == "testdata" || rel == "cmd/playground" || rel == "faults") {
 			return fs.SkipDir
 		}
 		if strings.HasSuffix(rel, ".go") && !strings.HasSuffix(rel, "_test.go") {

@@ -180,6 +180,7 @@ func newRoot(a *app) *cobra.Command {
 		newDestroy(a),
 		newStatus(a),
 		newTest(a),
+		newUnlock(a),
 		newList(a),
 		newSchema(a),
 		newCharts(a),

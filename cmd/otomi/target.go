@@ -87,11 +87,16 @@ func (o capabilityOptions) capabilities() pipeline.Capabilities {
 type connectOptions struct {
 	kubeconfig  string
 	kubeContext string
+	// systemNamespace is where the cluster's lease and identity are.
+	systemNamespace string
+	adopt           bool
 }
 
 func (o *connectOptions) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `FILE` (default: KUBECONFIG, else ~/.kube/config)")
 	flags.StringVar(&o.kubeContext, "kube-context", "", "context of the kubeconfig (default: the registry's kubeContext)")
+	flags.StringVar(&o.systemNamespace, "lock-namespace", "otomi-system", "the `NAMESPACE` in which the cluster's lease and identity are kept")
+	flags.BoolVar(&o.adopt, "adopt-cluster", false, "work on a cluster that was recorded as another one; apply records it anew")
 }
 
 // connection turns the flags and the environment into what the pipeline connects with.
@@ -108,6 +113,8 @@ func (a *app) connection(o connectOptions) pipeline.Connection {
 		// Who names a kubeconfig means it, also in a pod.
 		InCluster: o.kubeconfig == "" && a.world.env("KUBECONFIG") == "" && a.world.env("KUBERNETES_SERVICE_HOST") != "",
 		UserAgent: "otomi/" + version,
+
+		SystemNamespace: o.systemNamespace, Adopt: o.adopt,
 	}
 }
 

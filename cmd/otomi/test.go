@@ -23,6 +23,7 @@ say otherwise.
 type testOptions struct {
 	fleet   fleetOptions
 	state   deployStateOptions
+	hold    holdOptions
 	cleanup bool
 	logs    bool
 }
@@ -37,6 +38,7 @@ func newTest(a *app) *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return runTest(cmd.Context(), a, o) },
 	}
 	o.fleet.flags(cmd.Flags())
+	o.hold.flags(cmd.Flags())
 	cmd.Flags().BoolVar(&o.cleanup, "cleanup", false, "delete what the tests made")
 	cmd.Flags().BoolVar(&o.logs, "logs", false, "")
 	_ = cmd.Flags().MarkHidden("logs")
@@ -47,6 +49,9 @@ func newTest(a *app) *cobra.Command {
 func runTest(ctx context.Context, a *app, o testOptions) (err error) {
 	if o.logs {
 		return errors.New("--logs is not carried out: what tests made stays without --cleanup; read it with kubectl logs")
+	}
+	if err := o.hold.check(); err != nil {
+		return err
 	}
 	plain, err := a.plainDeployment(&o.state, &o.fleet)
 	if err != nil {
@@ -63,13 +68,10 @@ func runTest(ctx context.Context, a *app, o testOptions) (err error) {
 	n := 0
 	var failures []error
 	for _, s := range all {
-		for _, site := range s.sites {
-			ran, err := s.Test(ctx, site, pipeline.TestOptions{Timeout: time.Duration(o.state.timeout) * time.Second, Cleanup: o.cleanup},
-				pipeline.ApplyOptions{Emit: a.report.Event})
-			n += ran
-			if failures = append(failures, err); ctx.Err() != nil {
-				return errors.Join(failures...)
-			}
+		ran, err := a.testHeld(ctx, s, o)
+		n += ran
+		if failures = append(failures, err); ctx.Err() != nil {
+			return errors.Join(failures...)
 		}
 	}
 	if err := errors.Join(failures...); err != nil {
@@ -77,4 +79,24 @@ func runTest(ctx context.Context, a *app, o testOptions) (err error) {
 	}
 	a.report.Talk("%s passed", report.Plural(n, "test"))
 	return nil
+}
+
+// testHeld runs the tests of an evaluation of state files while nobody else changes their clusters: their outcome goes into the
+// records.
+func (a *app) testHeld(ctx context.Context, s *stateSites, o testOptions) (n int, err error) {
+	held, holding, err := pipeline.Hold(ctx, s.sites, a.hold(o.hold, o.fleet.connect, a.report.Event))
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, holding.Release(ctx)) }()
+	to := pipeline.TestOptions{Timeout: time.Duration(o.state.timeout) * time.Second, Cleanup: o.cleanup}
+	var failures []error
+	for _, site := range s.sites {
+		ran, err := s.Test(held, site, to, pipeline.ApplyOptions{Emit: a.report.Event, Run: holding.Run})
+		n += ran
+		if failures = append(failures, err); held.Err() != nil {
+			break
+		}
+	}
+	return n, errors.Join(failures...)
 }

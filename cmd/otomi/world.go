@@ -21,9 +21,11 @@ type world struct {
 	// environ is the whole of it, NAME=VALUE each; nil where there is none.
 	environ func() []string
 	dir     string
-	stdin   io.Reader
-	stdout  io.Writer
-	stderr  io.Writer
+	// host is the name of the machine, or "".
+	host   string
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
 	// Which of them are terminals: a person may be asked, and colours are wanted unless the environment forbids them.
 	stdinTerminal, stdoutTerminal, stderrTerminal bool
 }
@@ -34,7 +36,12 @@ func process() world {
 	if err != nil {
 		dir = "."
 	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = ""
+	}
 	return world{
+		host:           host,
 		args:           os.Args[1:],
 		env:            os.Getenv,
 		environ:        os.Environ,

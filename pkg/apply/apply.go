@@ -39,13 +39,22 @@ type RecordWriter interface {
 type Objects interface {
 	// Place gives each object the namespace it lands in; known says which kinds the cluster serves.
 	Place(ctx context.Context, namespace string, objects []manifest.Object) (placed []manifest.Object, known []bool, err error)
-	// TakeFields makes the fields of the object ours that helm or kubectl wrote before our first apply.
-	TakeFields(ctx context.Context, object manifest.Object) error
-	// Apply makes the object what is wanted, and returns the print of its fields.
+	// TakeFields makes the fields of the object ours that helm or kubectl wrote before our first apply, and returns what is
+	// its Seen then.
+	TakeFields(ctx context.Context, object manifest.Object) (seen string, err error)
+	// Apply makes the object what is wanted, and returns the print of its fields. It and TakeFields refuse with the reason
+	// RefusedConflict where the live object is not the one that Seen and UID name.
 	Apply(ctx context.Context, object manifest.Object, owner manifest.Owner) (print string, err error)
+	ObjectReader
+	ObjectMaker
+}
+
+// ObjectReader asks about objects.
+type ObjectReader interface {
+	// Get reads the object as it is.
+	Get(ctx context.Context, object manifest.Object) (data map[string]any, found bool, err error)
 	// DryRun asks what Apply would make of the object.
 	DryRun(ctx context.Context, object manifest.Object, owner manifest.Owner) (map[string]any, error)
-	ObjectMaker
 }
 
 // ObjectMaker makes and deletes objects that are not applied: hooks, namespaces, leavers.
@@ -53,7 +62,7 @@ type ObjectMaker interface {
 	// Create makes the object, without ownership metadata. It fails where the object is there already.
 	Create(ctx context.Context, object manifest.Object) error
 	// Delete begins to delete the object, and says whether it did. With an owner, an object that does not belong to it, or
-	// that asks to be kept, stays. One that is not there is fine.
+	// that asks to be kept, stays. One that is not there is fine; one with another UID is refused (RefusedConflict).
 	Delete(ctx context.Context, object manifest.Object, owner manifest.Owner) (begun bool, err error)
 	// CreateNamespace makes a namespace where it is not there.
 	CreateNamespace(ctx context.Context, name string) error
@@ -121,6 +130,8 @@ const (
 	ReleaseDone    EventKind = "release-done"
 	ReleaseFailed  EventKind = "release-failed"
 	ReleaseSkipped EventKind = "release-skipped"
+	// LockWaiting: another run has the cluster; the message says which.
+	LockWaiting EventKind = "lock-waiting"
 	// ProgramSaid: a program of the user's wrote the message.
 	ProgramSaid EventKind = "program-said"
 )
@@ -180,6 +191,9 @@ type ReleaseResult struct {
 	Error     string             `json:"error,omitempty"`
 	// Elapsed is how long it took; in JSON it is elapsedSeconds.
 	Elapsed time.Duration `json:"-"`
+	// Objects are the objects that were applied, and Prints their prints: what Verify looks for.
+	Objects []manifest.Object      `json:"-"`
+	Prints  map[manifest.ID]string `json:"-"`
 }
 
 // MarshalJSON writes times in seconds.

@@ -75,9 +75,9 @@ func (f *faulty) Place(ctx context.Context, namespace string, objects []manifest
 	return f.Client.Place(ctx, namespace, objects)
 }
 
-func (f *faulty) TakeFields(ctx context.Context, o manifest.Object) error {
+func (f *faulty) TakeFields(ctx context.Context, o manifest.Object) (string, error) {
 	if err := f.turn(); err != nil {
-		return err
+		return "", err
 	}
 	return f.Client.TakeFields(ctx, o)
 }

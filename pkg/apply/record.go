@@ -74,7 +74,7 @@ func (r *run) begin(ctx context.Context, s *step, former []manifest.Record) (man
 			break
 		}
 	}
-	if err := r.cluster.CreateRecord(ctx, record); err != nil {
+	if err := r.createRecord(ctx, record); err != nil {
 		if r.arrived(ctx, record) {
 			return manifest.Stored{}, r.fail(ctx, record, err)
 		}
@@ -92,6 +92,16 @@ func (r *run) begin(ctx context.Context, s *step, former []manifest.Record) (man
 		}
 	}
 	return record, nil
+}
+
+// createRecord makes a record, unless ctx has ended. What was begun is finished also after that.
+func (r *run) createRecord(ctx context.Context, record manifest.Stored) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	ctx, done := finishing(ctx)
+	defer done()
+	return r.cluster.CreateRecord(ctx, record)
 }
 
 // with is a map of labels with one more.
@@ -235,7 +245,8 @@ func (r *run) end(ctx context.Context, record manifest.Stored) error {
 		}
 		var lost *overtaken
 		var refusal *manifest.Refusal
-		if err == nil || errors.As(err, &lost) || errors.As(err, &refusal) && !conflict(err) {
+		var unheld *manifest.Unheld
+		if err == nil || errors.As(err, &lost) || errors.As(err, &unheld) || errors.As(err, &refusal) && !conflict(err) {
 			return err
 		}
 		if pause(ctx, 500*time.Millisecond) != nil {

@@ -33,11 +33,12 @@ func (r *run) apply(ctx context.Context, s *step) error {
 	if err := r.trim(ctx, s, former); err != nil {
 		return r.fail(ctx, record, err)
 	}
-	prints, err := r.carryOut(ctx, s, &record)
+	applied, err := r.carryOut(ctx, s, &record)
 	if err != nil {
 		return r.undo(ctx, s, r.fail(ctx, record, err))
 	}
-	return r.finish(ctx, s, record, prints)
+	s.result.Objects, s.result.Prints = applied.objects, applied.all
+	return r.finish(ctx, s, record, applied.all)
 }
 
 // createNamespace makes the release's namespace. A former one that is still being deleted is awaited.
@@ -47,10 +48,10 @@ func (r *run) createNamespace(ctx context.Context, s *step) error {
 	return r.cluster.CreateNamespace(ctx, s.release.Namespace)
 }
 
-// carryOut makes the objects what is wanted, and returns their prints. The order is the design's: what the release no longer
+// carryOut makes the objects what is wanted, and returns them with their prints. The order is the design's: what the release no longer
 // has goes only when what replaces it is ready; and hooks run before the wait, as Helm's do where nobody asked it to wait,
 // since that is how charts are tried out. A release that goes as with Helm is awaited before its last hooks.
-func (r *run) carryOut(ctx context.Context, s *step, record *manifest.Stored) (map[manifest.ID]string, error) {
+func (r *run) carryOut(ctx context.Context, s *step, record *manifest.Stored) (*printed, error) {
 	prints := newPrints()
 	release := s.release.Wanted
 	if err := r.applyCRDs(ctx, s, release.CRDs, prints); err != nil {
@@ -99,7 +100,7 @@ func (r *run) carryOut(ctx context.Context, s *step, record *manifest.Stored) (m
 			return nil, err
 		}
 	}
-	return prints.all, nil
+	return prints, nil
 }
 
 // awaited are the objects that a release waits for: with Helm, Jobs only where the release says so.
@@ -110,18 +111,20 @@ func (s *step) awaited(objects []manifest.Object) []manifest.Object {
 	return slices.DeleteFunc(slices.Clone(objects), func(o manifest.Object) bool { return o.Kind == "Job" && o.Group == "batch" })
 }
 
-// printed collects the prints of applied objects.
+// printed collects applied objects and their prints.
 type printed struct {
-	mu  sync.Mutex
-	all map[manifest.ID]string
+	mu      sync.Mutex
+	all     map[manifest.ID]string
+	objects []manifest.Object
 }
 
 func newPrints() *printed { return &printed{all: map[manifest.ID]string{}} }
 
-func (p *printed) add(id manifest.ID, print string) {
+func (p *printed) add(o manifest.Object, print string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.all[id] = print
+	p.all[o.ID] = print
+	p.objects = append(p.objects, manifest.Object{ID: o.ID, Version: o.Version, Source: o.Source})
 }
 
 // applyCRDs applies the objects of crds/ and waits until the cluster serves their kinds.
@@ -227,7 +230,7 @@ func (r *run) applyObjects(
 	return done, nil
 }
 
-// applyAll applies objects side by side, and returns the errors of all in their order.
+// applyAll applies objects side by side, and returns the errors of all in their order. Once ctx ended no other one is begun.
 func (r *run) applyAll(
 	ctx context.Context, s *step, objects []manifest.Object, owner manifest.Owner, prints *printed,
 ) error {
@@ -236,35 +239,58 @@ func (r *run) applyAll(
 	errs := make([]error, len(objects))
 	for i, o := range objects {
 		group.Go(func() error {
-			errs[i] = r.applyOne(ctx, s, o, owner, prints)
+			if ctx.Err() == nil {
+				errs[i] = r.applyOne(ctx, s, o, owner, prints)
+			}
 			return nil
 		})
 	}
 	_ = group.Wait() // the errors are in errs
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return context.Cause(ctx)
 }
 
-// applyOne applies an object, deleting it first where the plan says so.
+// applyOne applies an object, deleting it first where the plan says so. What was begun is finished also after ctx ended.
 func (r *run) applyOne(ctx context.Context, s *step, o manifest.Object, owner manifest.Owner, prints *printed) error {
-	switch s.action(o.ID) {
-	case diff.Create:
-		// Nobody can own fields of what is not there.
-	case diff.Replace:
+	ctx, done := finishing(ctx)
+	defer done()
+	change, planned := s.change(o.ID)
+	o.Seen, o.UID = change.Seen, change.UID
+	if change.Action == diff.Replace {
 		if err := r.deleteAndWait(ctx, s, []manifest.Object{o}, manifest.Owner{}); err != nil {
 			return from(o, err)
 		}
-	default:
-		if err := r.cluster.TakeFields(ctx, o); err != nil {
+		o.Seen, o.UID = manifest.Absent, ""
+	}
+	for try := 1; ; try++ {
+		print, err := r.write(ctx, o, owner, change.Action)
+		if err == nil {
+			prints.add(o, print)
+			r.tell(s, Event{Kind: ObjectApplied, Object: o.ID})
+			return nil
+		}
+		if !planned || o.Seen == "" || !conflict(err) || try == tries {
+			return from(o, err)
+		}
+		if o.Seen, o.UID, err = r.again(ctx, s, o, owner, change, err); err != nil {
 			return from(o, err)
 		}
 	}
-	print, err := r.cluster.Apply(ctx, o, owner)
-	if err != nil {
-		return from(o, err)
+}
+
+// write takes the fields of an object that is there, and applies it.
+func (r *run) write(ctx context.Context, o manifest.Object, owner manifest.Owner, action diff.Action) (print string, err error) {
+	switch action {
+	case diff.Create, diff.Replace:
+		// Nobody can own fields of what is not there.
+	default:
+		if o.Seen, err = r.cluster.TakeFields(ctx, o); err != nil {
+			return "", err
+		}
 	}
-	prints.add(o.ID, print)
-	r.tell(s, Event{Kind: ObjectApplied, Object: o.ID})
-	return nil
+	return r.cluster.Apply(ctx, o, owner)
 }
 
 // from adds the template to an error about an object, which names the object itself.
@@ -275,14 +301,14 @@ func from(o manifest.Object, err error) error {
 	return fmt.Errorf("%s: %w", o.Source, err)
 }
 
-// action is what the plan does to an object.
-func (s *step) action(id manifest.ID) diff.Action {
+// change is what the plan does to an object; false where it says nothing of it.
+func (s *step) change(id manifest.ID) (diff.Change, bool) {
 	for _, change := range s.release.Objects {
 		if change.ID == id {
-			return change.Action
+			return change, true
 		}
 	}
-	return ""
+	return diff.Change{}, false
 }
 
 // leaving are the objects that the plan deletes, in its order.
@@ -290,7 +316,7 @@ func (s *step) leaving() []manifest.Object {
 	var objects []manifest.Object
 	for _, change := range s.release.Objects {
 		if change.Action == diff.Delete {
-			o := manifest.Object{ID: change.ID, Version: change.Version, Source: change.Source}
+			o := manifest.Object{ID: change.ID, Version: change.Version, Source: change.Source, UID: change.UID}
 			if s.release.Action == diff.Uninstall {
 				o.Cascade = s.release.Cascade
 			}
@@ -303,7 +329,7 @@ func (s *step) leaving() []manifest.Object {
 // prune deletes what the release no longer has. It does not wait for the end of it, as Helm does not.
 func (r *run) prune(ctx context.Context, s *step) error {
 	for _, o := range s.leaving() {
-		begun, err := r.cluster.Delete(ctx, o, s.release.Owner())
+		begun, err := r.remove(ctx, o, s.release.Owner())
 		if err != nil {
 			return from(o, err)
 		}
@@ -323,11 +349,21 @@ func (r *run) wait(ctx context.Context, s *step, objects []manifest.Object) erro
 	})
 }
 
+// remove begins to delete an object, unless ctx has ended. What was begun is finished also after that.
+func (r *run) remove(ctx context.Context, o manifest.Object, owner manifest.Owner) (bool, error) {
+	if ctx.Err() != nil {
+		return false, context.Cause(ctx)
+	}
+	ctx, done := finishing(ctx)
+	defer done()
+	return r.cluster.Delete(ctx, o, owner)
+}
+
 // deleteAndWait deletes objects and waits until they are gone.
 func (r *run) deleteAndWait(ctx context.Context, s *step, objects []manifest.Object, owner manifest.Owner) error {
 	var going []manifest.Object
 	for _, o := range objects {
-		begun, err := r.cluster.Delete(ctx, o, owner)
+		begun, err := r.remove(ctx, o, owner)
 		if err != nil {
 			return from(o, err)
 		}
@@ -424,6 +460,7 @@ func (r *run) hooks(ctx context.Context, s *step, event manifest.Event, record *
 			return err
 		}
 		h := due[i]
+		s.hooked = true
 		ran := manifest.HookRun{Started: r.o.Now(), Phase: "Unknown"}
 		r.tell(s, Event{Kind: HookStarted, Object: h.ID, Message: string(event)})
 		err := r.hook(ctx, s, h.Hook)
@@ -476,6 +513,16 @@ func (r *run) placeHook(ctx context.Context, s *step, o *manifest.Object) error 
 	return nil
 }
 
+// create makes an object, unless ctx has ended. What was begun is finished also after that.
+func (r *run) create(ctx context.Context, o manifest.Object) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	ctx, done := finishing(ctx)
+	defer done()
+	return r.cluster.Create(ctx, o)
+}
+
 // hook runs one hook to its end.
 func (r *run) hook(ctx context.Context, s *step, h manifest.Hook) error {
 	if h.Kind == "CustomResourceDefinition" {
@@ -490,7 +537,7 @@ func (r *run) hook(ctx context.Context, s *step, h manifest.Hook) error {
 	if err := r.deleteAndWait(ctx, s, []manifest.Object{h.Object}, manifest.Owner{}); err != nil {
 		return err
 	}
-	if err := r.cluster.Create(ctx, h.Object); err != nil {
+	if err := r.create(ctx, h.Object); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout())

@@ -40,6 +40,8 @@ type step struct {
 	release diff.Release
 	result  *ReleaseResult
 	began   time.Time
+	// hooked says that hooks of the release ran.
+	hooked bool
 	// back is the revision that an undone upgrade goes back to; 0 where none does.
 	back int
 }
@@ -75,6 +77,12 @@ func Check(ctx context.Context, plan diff.Plan, c Cluster, o Options) (Result, e
 		errs = append(errs, r.check(ctx, level.Name, levels[i]))
 	}
 	return *result, errors.Join(errs...)
+}
+
+// Unstarted is the result of a plan of which nothing was carried out.
+func Unstarted(plan diff.Plan) Result {
+	result, _ := prepare(plan)
+	return *result
 }
 
 // begun is a run with its defaults, whose events are emitted until end is called.

@@ -104,11 +104,11 @@ func (r *run) goBack(ctx context.Context, s *step) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	prints, err := r.carryOut(ctx, &back, &record)
+	applied, err := r.carryOut(ctx, &back, &record)
 	if err != nil {
 		return 0, r.fail(ctx, record, err)
 	}
-	return target.Revision, r.finish(ctx, &back, record, prints)
+	return target.Revision, r.finish(ctx, &back, record, applied.all)
 }
 
 // replacedAgain are the changes that replace what the failed upgrade replaced: what could not be changed in place on the way there
@@ -120,7 +120,7 @@ func (r *run) replacedAgain(ctx context.Context, s *step, former []manifest.Obje
 	}
 	var out []diff.Change
 	for _, o := range placed {
-		if s.action(o.ID) != diff.Replace {
+		if change, _ := s.change(o.ID); change.Action != diff.Replace {
 			continue
 		}
 		_, err := r.cluster.DryRun(ctx, o, s.release.Owner())

@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
+	coordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
@@ -53,6 +54,8 @@ type Client struct {
 	server   string
 	version  string
 	core     corev1.CoreV1Interface
+	leases   coordinationv1.CoordinationV1Interface
+	fence    *fence
 	dynamic  dynamic.Interface
 	metadata metadata.Interface
 	cached   discovery.CachedDiscoveryInterface
@@ -167,20 +170,25 @@ func restConfig(o Options) (*rest.Config, string, error) {
 
 // newClient makes the clients, all over one transport.
 func newClient(config *rest.Config, name string, o Options) (*Client, error) {
-	w := &warnings{}
+	w, f := &warnings{}, &fence{}
 	config.UserAgent = o.UserAgent
 	// No rate limit of our own: what runs side by side is bounded, and an API server that has enough says so (429).
 	config.QPS = -1
 	config.WarningHandler = w
 	config.Dial = dialer(o.DialTimeout)
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
-		return &retrying{next: &headerTimeout{next: next, limit: orDefault(o.HeaderTimeout, 60*time.Second)}}
+		// Inside the repetition, so that each attempt has a deadline of its own.
+		return &retrying{next: &fencing{fence: f, next: &headerTimeout{next: next, limit: orDefault(o.HeaderTimeout, 60*time.Second)}}}
 	})
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, err
 	}
 	core, err := corev1.NewForConfigAndClient(config, client)
+	if err != nil {
+		return nil, err
+	}
+	leases, err := coordinationv1.NewForConfigAndClient(config, client)
 	if err != nil {
 		return nil, err
 	}
@@ -201,6 +209,8 @@ func newClient(config *rest.Config, name string, o Options) (*Client, error) {
 		context:  name,
 		server:   config.Host,
 		core:     core,
+		leases:   leases,
+		fence:    f,
 		dynamic:  dyn,
 		metadata: md,
 		cached:   cached,

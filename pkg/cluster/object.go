@@ -151,7 +151,8 @@ func renamed(v any, from, to string) any {
 }
 
 // Apply makes a placed object what is wanted, by a server-side apply that takes the fields it needs, and returns the print
-// of the result.
+// of the result. The error is a *manifest.Refusal with the reason RefusedConflict where the live object is not the one that
+// o.Seen and o.UID name.
 func (c *Client) Apply(ctx context.Context, o manifest.Object, owner manifest.Owner) (string, error) {
 	resource, err := c.mustResource(o)
 	if err != nil {
@@ -161,6 +162,7 @@ func (c *Client) Apply(ctx context.Context, o manifest.Object, owner manifest.Ow
 	if err != nil {
 		return "", err
 	}
+	guard(wanted["metadata"].(map[string]any), o)
 	for i := 1; ; i++ {
 		out, err := patch(ctx, resource, o, wanted, false)
 		if err == nil {
@@ -169,6 +171,24 @@ func (c *Client) Apply(ctx context.Context, o manifest.Object, owner manifest.Ow
 		if !settling(err) || i == attempts || pause(ctx, backoff(i)) != nil {
 			return "", refused("applying", o.ID, err)
 		}
+	}
+}
+
+// neverSeen is a resource version that no object has: etcd's first revision is taken before any object is written. A
+// server-side apply that carries it makes an object that is not there, and is refused where one is.
+const neverSeen = "1"
+
+// guard puts what o says of the live object into the metadata that is sent.
+func guard(metadata map[string]any, o manifest.Object) {
+	switch {
+	case o.Seen == manifest.Absent:
+		metadata["resourceVersion"] = neverSeen
+	case o.Seen != "":
+		metadata["resourceVersion"] = o.Seen
+	}
+	if o.UID != "" {
+		// Without it an object that was deleted meanwhile would be made anew.
+		metadata["uid"] = o.UID
 	}
 }
 
@@ -185,33 +205,40 @@ func settling(err error) bool {
 
 // TakeFields makes the fields of a placed object ours that helm wrote, and where we own none in it yet also those of kubectl's
 // client-side apply: else what the manifest no longer has would stay. It changes nothing but who owns them, by one patch that
-// the resource version guards.
-func (c *Client) TakeFields(ctx context.Context, o manifest.Object) error {
+// the resource version guards, and returns the resource version that the object has then: the one to write over. The error
+// is a *manifest.Refusal with the reason RefusedConflict where the live object is not the one that o.Seen and o.UID name.
+func (c *Client) TakeFields(ctx context.Context, o manifest.Object) (string, error) {
 	resource, err := c.mustMetadata(o)
 	if err != nil {
-		return err
+		return "", err
 	}
 	for try := 1; ; try++ {
 		live, err := resource.Get(ctx, o.Name, metav1.GetOptions{})
-		if isNotFound(err) {
-			return nil
+		if isNotFound(err) && o.Seen == "" {
+			return "", nil
 		}
-		if err != nil {
-			return refused("reading", o.ID, err)
+		if err != nil && !isNotFound(err) {
+			return "", refused("reading", o.ID, err)
+		}
+		if err != nil || o.Seen != "" && live.ResourceVersion != o.Seen || o.UID != "" && string(live.UID) != o.UID {
+			return "", &manifest.Refusal{ID: o.ID, Reason: manifest.RefusedConflict, Message: "the object has been modified"}
 		}
 		body, err := csaupgrade.UpgradeManagedFieldsPatch(live, foreign(live.ManagedFields), FieldManager)
 		if err != nil {
-			return fmt.Errorf("taking over the fields of %s: %w", o.ID, err)
+			return "", fmt.Errorf("taking over the fields of %s: %w", o.ID, err)
 		}
 		if body == nil {
-			return nil
+			return o.Seen, nil
 		}
-		_, err = resource.Patch(ctx, o.Name, types.JSONPatchType, body, metav1.PatchOptions{FieldManager: FieldManager})
+		after, err := resource.Patch(ctx, o.Name, types.JSONPatchType, body, metav1.PatchOptions{FieldManager: FieldManager})
 		if err == nil {
-			return nil
+			if o.Seen == "" {
+				return "", nil
+			}
+			return after.ResourceVersion, nil
 		}
 		if !apierrors.IsConflict(err) || try == 3 {
-			return refused("taking over the fields of", o.ID, err)
+			return "", refused("taking over the fields of", o.ID, err)
 		}
 	}
 }
@@ -260,7 +287,8 @@ func (c *Client) Create(ctx context.Context, o manifest.Object) error {
 }
 
 // Delete begins to delete a placed object, and what it owns as its Cascade says, and says whether it did. With an owner, an
-// object that does not belong to it or asks to be kept (helm.sh/resource-policy) stays. One that is not there is fine.
+// object that does not belong to it or asks to be kept (helm.sh/resource-policy) stays. One that is not there is fine. One
+// that has another UID than o names is a conflict (RefusedConflict).
 func (c *Client) Delete(ctx context.Context, o manifest.Object, owner manifest.Owner) (bool, error) {
 	resource, found, err := c.metadataOf(o)
 	if err != nil || !found {
@@ -274,6 +302,9 @@ func (c *Client) Delete(ctx context.Context, o manifest.Object, owner manifest.O
 		propagation = metav1.DeletePropagationOrphan
 	}
 	options := metav1.DeleteOptions{PropagationPolicy: &propagation}
+	if o.UID != "" {
+		options.Preconditions = &metav1.Preconditions{UID: (*types.UID)(&o.UID)}
+	}
 	if !owner.IsZero() {
 		live, err := resource.Get(ctx, o.Name, metav1.GetOptions{})
 		if isNotFound(err) {
@@ -285,7 +316,9 @@ func (c *Client) Delete(ctx context.Context, o manifest.Object, owner manifest.O
 		if ownerOf(live) != owner || live.Annotations[manifest.ResourcePolicyAnnotation] == "keep" {
 			return false, nil
 		}
-		options.Preconditions = &metav1.Preconditions{UID: &live.UID}
+		if o.UID == "" {
+			options.Preconditions = &metav1.Preconditions{UID: &live.UID}
+		}
 	}
 	err = resource.Delete(ctx, o.Name, options)
 	if isNotFound(err) {
@@ -342,17 +375,49 @@ func (c *Client) CreateNamespace(ctx context.Context, name string) error {
 // for metadata alone, among the objects that a Helm release owns; of CRDs among all, since those of a crds/ folder have no
 // owner. Who may not list a kind in all namespaces is asked for those that the objects are in.
 func (c *Client) Prints(ctx context.Context, objects []manifest.Object) (map[manifest.ID]string, error) {
+	prints := make(map[manifest.ID]string, len(objects))
+	err := c.eachOwned(ctx, objects, func(id manifest.ID, item *metav1.PartialObjectMetadata) {
+		if item.DeletionTimestamp != nil {
+			return
+		}
+		if p, err := fieldPrint(item.UID, item.ManagedFields); err == nil && p != "" {
+			prints[id] = p
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return prints, nil
+}
+
+// Versions returns the resource version and UID of those of the placed objects that are there, as Prints finds them.
+func (c *Client) Versions(ctx context.Context, objects []manifest.Object) (map[manifest.ID]manifest.Version, error) {
+	versions := make(map[manifest.ID]manifest.Version, len(objects))
+	err := c.eachOwned(ctx, objects, func(id manifest.ID, item *metav1.PartialObjectMetadata) {
+		versions[id] = manifest.Version{Seen: item.ResourceVersion, UID: string(item.UID)}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return versions, nil
+}
+
+// eachOwned calls found, from one goroutine at a time, for each of the placed objects that a Helm release owns, and for CRDs
+// whoever owns them: one request for each kind.
+func (c *Client) eachOwned(
+	ctx context.Context, objects []manifest.Object, found func(manifest.ID, *metav1.PartialObjectMetadata),
+) error {
 	type kind struct {
 		mapping *meta.RESTMapping
 		wanted  map[types.NamespacedName]manifest.ID
 	}
 	kinds := map[schema.GroupVersionResource]*kind{}
 	for _, o := range objects {
-		m, found, err := c.mapping(schema.GroupKind{Group: o.Group, Kind: o.Kind}, o.Version)
+		m, known, err := c.mapping(schema.GroupKind{Group: o.Group, Kind: o.Kind}, o.Version)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if !found {
+		if !known {
 			continue
 		}
 		k := kinds[m.Resource]
@@ -362,7 +427,6 @@ func (c *Client) Prints(ctx context.Context, objects []manifest.Object) (map[man
 		}
 		k.wanted[types.NamespacedName{Namespace: o.Namespace, Name: o.Name}] = o.ID
 	}
-	prints := make(map[manifest.ID]string, len(objects))
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
@@ -372,27 +436,17 @@ func (c *Client) Prints(ctx context.Context, objects []manifest.Object) (map[man
 			if err != nil {
 				return err
 			}
+			mu.Lock()
+			defer mu.Unlock()
 			for i := range items {
-				item := &items[i]
-				id, ok := k.wanted[types.NamespacedName{Namespace: item.Namespace, Name: item.Name}]
-				if !ok || item.DeletionTimestamp != nil {
-					continue
+				if id, ok := k.wanted[types.NamespacedName{Namespace: items[i].Namespace, Name: items[i].Name}]; ok {
+					found(id, &items[i])
 				}
-				p, err := fieldPrint(item.UID, item.ManagedFields)
-				if err != nil || p == "" {
-					continue
-				}
-				mu.Lock()
-				prints[id] = p
-				mu.Unlock()
 			}
 			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	return prints, nil
+	return group.Wait()
 }
 
 // listOwned lists the metadata of the objects of a kind that a Helm release owns: in the whole cluster with one request, or,

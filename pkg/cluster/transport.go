@@ -21,7 +21,8 @@ func dialer(limit time.Duration) func(ctx context.Context, network, address stri
 	return d.DialContext
 }
 
-// headerTimeout bounds the time until an answer begins. client-go makes the transport itself and has no setting for it.
+// headerTimeout bounds the time until an answer begins, and then the time until more of it comes. client-go makes the transport
+// itself and has no setting for it; nothing here watches, so that an answer that pauses is one that never ends.
 type headerTimeout struct {
 	next  http.RoundTripper
 	limit time.Duration
@@ -33,8 +34,8 @@ func (t *headerTimeout) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	timer := time.AfterFunc(t.limit, func() { cancel(errNoAnswer) })
 	resp, err := t.next.RoundTrip(r.WithContext(ctx))
-	timer.Stop()
 	if err != nil {
+		timer.Stop()
 		if errors.Is(context.Cause(ctx), errNoAnswer) {
 			err = errNoAnswer
 		}
@@ -42,8 +43,29 @@ func (t *headerTimeout) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	// The body is read under the same context, which must not outlive it.
-	resp.Body = &endingBody{ReadCloser: resp.Body, end: func() { cancel(nil) }}
+	timer.Reset(t.limit)
+	resp.Body = &endingBody{ReadCloser: &promptBody{ReadCloser: resp.Body, ctx: ctx, timer: timer, limit: t.limit}, end: func() {
+		timer.Stop()
+		cancel(nil)
+	}}
 	return resp, nil
+}
+
+// promptBody gives each part of an answer the time that its beginning had.
+type promptBody struct {
+	io.ReadCloser
+	ctx   context.Context // of the one request that this body is the answer to
+	timer *time.Timer
+	limit time.Duration
+}
+
+func (b *promptBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && errors.Is(context.Cause(b.ctx), errNoAnswer) {
+		return n, errNoAnswer
+	}
+	b.timer.Reset(b.limit)
+	return n, err
 }
 
 // endingBody calls end when the body is closed.

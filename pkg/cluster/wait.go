@@ -103,7 +103,11 @@ type waitError struct {
 
 func (e *waitError) Error() string {
 	reason := "interrupted"
-	if errors.Is(e.cause, context.DeadlineExceeded) {
+	var unheld *manifest.Unheld
+	switch {
+	case errors.As(e.cause, &unheld):
+		reason = unheld.Error()
+	case errors.Is(e.cause, context.DeadlineExceeded):
 		reason = "timed out"
 	}
 	return reason + ": " + strings.Join(e.lines, "; ")

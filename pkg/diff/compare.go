@@ -40,8 +40,8 @@ type candidate struct {
 	diags diag.Diagnostics
 	// inventory are the objects that former revisions left in the cluster.
 	inventory []manifest.Object
-	// former are the values of the newest of those revisions.
-	former  map[string]any
+	// former are the values of those revisions.
+	former  []map[string]any
 	changes []Change
 	prune   []Change
 }
@@ -338,7 +338,7 @@ func (c *comparison) readInventory(ctx context.Context, x *candidate) error {
 				return err
 			}
 		}
-		x.former = stored.Values
+		x.former = append(x.former, stored.Values)
 		placed, _, err := c.live.Place(ctx, x.release.Namespace, stored.Objects)
 		if err != nil {
 			return err
@@ -431,6 +431,10 @@ func (c *comparison) deferRefusal(x *candidate, o manifest.Object, change *Chang
 // compareObject finds out what applying one object would do.
 func (c *comparison) compareObject(ctx context.Context, x *candidate, o manifest.Object, known, crd bool) (Change, error) {
 	change := Change{ID: o.ID, Version: o.Version, Action: Create, Source: o.Source, CRD: crd}
+	guarded := len(c.wantedBy[o.ID]) == 1
+	if guarded && !cameByItself(o.ID) {
+		change.Seen = manifest.Absent
+	}
 	if !known {
 		change.After = c.sent(o)
 		c.judgeUnknown(x, o, &change)
@@ -447,6 +451,9 @@ func (c *comparison) compareObject(ctx context.Context, x *candidate, o manifest
 	}
 	if found {
 		change.Action = Update
+		if guarded {
+			change.Seen, change.UID, change.Live = Seen(before), UID(before), LiveDigest(before, o.Data)
+		}
 		if !crd {
 			c.judgeOwner(x, o, before, &change)
 		}
@@ -624,7 +631,10 @@ func (c *comparison) compareGone(ctx context.Context, x *candidate, o manifest.O
 	if manifest.OwnerOf(live) != x.owner() {
 		return Change{}, nil
 	}
-	change := Change{ID: o.ID, Version: o.Version, Source: o.Source, Action: Delete}
+	change := Change{
+		ID: o.ID, Version: o.Version, Source: o.Source, Action: Delete,
+		Seen: Seen(live), UID: UID(live),
+	}
 	switch {
 	case manifest.Kept(live) || manifest.Kept(o.Data):
 		change.Action, change.Reason = Unchanged, "it is kept: "+manifest.ResourcePolicyAnnotation
@@ -678,6 +688,7 @@ func (x *candidate) planned(level string, o Options) Release {
 		Wanted:          x.rendered.Release,
 		Former:          x.former,
 		Digest:          x.rendered.Digest,
+		Seen:            x.history.seen(),
 	}
 	if r.History == 0 {
 		r.History = -1 // Helm's word for all

@@ -29,6 +29,9 @@ type Objects interface {
 	// Prints returns, for each of the placed objects that is there and that otomi applied, a digest of its identity and
 	// of the fields that otomi owns in it.
 	Prints(ctx context.Context, objects []manifest.Object) (map[manifest.ID]string, error)
+	// Versions returns the resource version and the UID of those of the placed objects that are there and belong to a release,
+	// from one request for each kind. An object that it does not return may be there all the same.
+	Versions(ctx context.Context, objects []manifest.Object) (map[manifest.ID]manifest.Version, error)
 	// Get reads a placed object.
 	Get(ctx context.Context, object manifest.Object) (data map[string]any, found bool, err error)
 }

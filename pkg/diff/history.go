@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/redkubes/otomi/pkg/manifest"
@@ -78,4 +79,13 @@ func (h history) deployed() []int {
 		}
 	}
 	return revisions
+}
+
+// seen is a digest of the records as they were listed.
+func (h history) seen() string {
+	lines := make([]string, len(h))
+	for i, r := range h {
+		lines[i] = fmt.Sprintf("%d %s %s", r.Revision, r.Status, r.Seen)
+	}
+	return sum(lines...)
 }

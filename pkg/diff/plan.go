@@ -101,10 +101,13 @@ type Release struct {
 	Silent bool     `json:"-"`
 	// Wanted is the release as it is to be applied; of an uninstalled one, as its last record has it.
 	Wanted manifest.Release `json:"-"`
-	// Former are the values of the release's last record, where it had to be read.
-	Former map[string]any `json:"-"`
+	// Former are the values of the release's records that had to be read: of the deployed one, and of those after it that did not
+	// get so far. What any of them holds may be in the cluster.
+	Former []map[string]any `json:"-"`
 	// Digest is the digest of Wanted.
 	Digest string `json:"-"`
+	// Seen is a digest of the records of the release that were compared: revisions, states, and when each was written.
+	Seen string `json:"-"`
 }
 
 // Key is NAMESPACE/NAME.
@@ -149,6 +152,12 @@ type Change struct {
 	// Refused says that Invalid or Deferred is the cluster's own answer, which may be another one once earlier runlevels are
 	// there: apply asks again before it starts the object's runlevel.
 	Refused bool `json:"-"`
+	// Seen is the resource version of the live object that was compared, manifest.Absent where there was none, and UID is its
+	// UID. Live is LiveDigest of it. Apply writes to that object only. They are empty where the write is not guarded: several
+	// releases write the object, or the cluster makes it by itself.
+	Seen string `json:"-"`
+	UID  string `json:"-"`
+	Live string `json:"-"`
 }
 
 // Hook is a hook that runs when the release is applied.

@@ -44,7 +44,22 @@ type Object struct {
 	// Cascade is how what an object that is deleted owns goes, in Helm's words: foreground, orphan, and background where it is
 	// empty.
 	Cascade string
+	// Seen is the state of the live object that a write may replace: its resource version, or Absent where there must be none.
+	// UID is that object's. The writes of a cluster are refused (RefusedConflict) where it is otherwise; empty, they are not
+	// guarded.
+	Seen string
+	UID  string
 }
+
+// Version is a state of a live object.
+type Version struct {
+	// Seen is its resource version.
+	Seen string
+	UID  string
+}
+
+// Absent is the Seen of an object that must not be there.
+const Absent = "absent"
 
 // APIVersion is the object's apiVersion: "apps/v1", "v1".
 func (o Object) APIVersion() string {

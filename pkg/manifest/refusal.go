@@ -31,3 +31,13 @@ type Refusal struct {
 
 // Error is the object and the message.
 func (r *Refusal) Error() string { return r.ID.String() + ": " + r.Message }
+
+// Unheld is the error of a write that was not sent, because the run does not hold the lease of its cluster any more: no other
+// write of it will be sent, either.
+type Unheld struct {
+	// Reason says what became of the lease.
+	Reason string
+}
+
+// Error says what was not done, and why.
+func (e *Unheld) Error() string { return e.Reason + ": nothing more is written" }

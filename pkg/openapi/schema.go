@@ -9,8 +9,7 @@ import (
 )
 
 // schema is a schema in the dialect of Kubernetes: that of its OpenAPI document, and that of custom resource definitions.
-// Kubernetes reads more keywords of definitions than these only in rules between fields (x-kubernetes-validations) and for
-// lists that are sets or maps.
+// Kubernetes reads more keywords of definitions than these only in rules between fields (x-kubernetes-validations).
 type schema struct {
 	Ref        string             `json:"$ref"`
 	Type       string             `json:"type"`
@@ -24,6 +23,10 @@ type schema struct {
 	IntOrString bool `json:"x-kubernetes-int-or-string"`
 	Embedded    bool `json:"x-kubernetes-embedded-resource"`
 	Preserve    bool `json:"x-kubernetes-preserve-unknown-fields"`
+	// ListType, MapKeys and MergeKey say how two versions of a list are brought together.
+	ListType string   `json:"x-kubernetes-list-type"`
+	MapKeys  []string `json:"x-kubernetes-list-map-keys"`
+	MergeKey string   `json:"x-kubernetes-patch-merge-key"`
 
 	Default          json.RawMessage `json:"default"`
 	Enum             []any           `json:"enum"`

@@ -24,6 +24,8 @@ type (
 	Plan = diff.Plan
 	// ApplyOptions say how a run goes.
 	ApplyOptions = apply.Options
+	// ApplyResult is what a run did.
+	ApplyResult = apply.Result
 	// Event is one thing that happened in a run.
 	Event = apply.Event
 )
@@ -39,13 +41,17 @@ type Connection struct {
 	// InCluster says that the program runs in a cluster, whose service account is used where no context is named.
 	InCluster bool
 	UserAgent string
+	// SystemNamespace is where a cluster keeps its identity; empty means otomi-system. Adopt takes one that was recorded as
+	// another one.
+	SystemNamespace string
+	Adopt           bool
 }
 
 // ErrNoContext says that nothing names the context of a cluster, and that the current one may not be taken.
 var ErrNoContext = errors.New("nothing names the cluster's context, and under CI the current one is never taken; name it with --kube-context, or as kubeContext in env/clusters.yaml or, for state files, in helmDefaults")
 
 // Connect reaches a cluster: by the context that was asked for, else the registry's, else in-cluster, else the current
-// one of the kubeconfig.
+// one of the kubeconfig. The error is a *WrongClusterError where what was reached was recorded as another cluster of the registry.
 func Connect(ctx context.Context, c Cluster, o Connection) (*Client, error) {
 	options := cluster.Options{Kubeconfig: o.Kubeconfig, Context: o.Context, UserAgent: o.UserAgent}
 	if options.Context == "" {
@@ -59,7 +65,14 @@ func Connect(ctx context.Context, c Cluster, o Connection) (*Client, error) {
 			return nil, ErrNoContext
 		}
 	}
-	return cluster.Connect(ctx, options)
+	client, err := cluster.Connect(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+	if err := recognise(ctx, client, c, o); err != nil {
+		return nil, err
+	}
+	return client, nil
 }
 
 // DiffOptions change how a stage is compared with its cluster. The zero value is the careful one.
@@ -134,7 +147,9 @@ func formerSecrets(plan Plan, secrets []string) []string {
 	}
 	for _, level := range plan.Levels {
 		for _, r := range level.Releases {
-			walk(r.Wanted.Values, r.Former)
+			for _, former := range r.Former {
+				walk(r.Wanted.Values, former)
+			}
 		}
 	}
 	return found
@@ -162,9 +177,21 @@ func (p *Platform) Teardown(ctx context.Context, stage Stage, client *Client, de
 	}, client, diff.Options{DeleteNamespaces: deleteNamespaces})
 }
 
-// Apply carries out a plan.
+// Unstarted is the result of a plan of which nothing was carried out.
+func Unstarted(plan Plan) ApplyResult { return apply.Unstarted(plan) }
+
+// Apply carries out a plan on a cluster that the caller holds. It compares twice more: what the plan touches before the first
+// write, which stops it with a *MovedError where something moved since; and what it made after the last one, which is an
+// *apply.UnlikeError where something else changed it. Neither renders anything again.
 func Apply(ctx context.Context, plan Plan, client *Client, o ApplyOptions) (apply.Result, error) {
-	return apply.Run(ctx, plan, client, o)
+	if err := unmoved(ctx, plan, client); err != nil {
+		return apply.Unstarted(plan), err
+	}
+	result, err := apply.Run(ctx, plan, client, o)
+	if err != nil {
+		return result, err
+	}
+	return result, verify(ctx, result, client)
 }
 
 // ReleaseStatus is what a cluster knows of one release of a stage.

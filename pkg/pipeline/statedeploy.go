@@ -52,6 +52,8 @@ type Site struct {
 	Levels []runlevel.Level
 	// Cluster is the name of the cluster in the registry, or "".
 	Cluster string
+	// Inventory is the id under which its releases are recorded, or "".
+	Inventory string
 }
 
 // Reach connects to the clusters that the releases are on: one for each context, in the order of the releases. The context is the

@@ -93,13 +93,39 @@ func (d Deployment) Empty() bool {
 	return true
 }
 
+// Changing are the sites on which something is to be done.
+func (d Deployment) Changing() []Site {
+	var out []Site
+	for i, plan := range d.Plans {
+		if !plan.Empty() {
+			out = append(out, d.Sites[i])
+		}
+	}
+	return out
+}
+
+// Unstarted are the results of plans of which nothing was carried out.
+func (d Deployment) Unstarted() []apply.Result {
+	out := make([]apply.Result, len(d.Plans))
+	for i, plan := range d.Plans {
+		out[i] = apply.Unstarted(plan)
+	}
+	return out
+}
+
 // Apply carries out the plans of state files, and returns what was done on each site. Of several sites the releases of a file, and
 // within it of a group, are carried out one site after the other before the next group begins: needs hold between contexts. No
-// release of a file is started where one of it can't be applied, on whatever site.
+// release of a file is started where one of it can't be applied, on whatever site. The caller holds all sites; it compares twice
+// more, as the function Apply does.
 func (s *StateFile) Apply(ctx context.Context, d Deployment, o ApplyOptions) ([]apply.Result, error) {
 	if len(d.Plans) == 1 {
-		result, err := apply.Run(ctx, d.Plans[0], d.Sites[0].Client, o)
+		result, err := Apply(ctx, d.Plans[0], d.Sites[0].Client, o)
 		return []apply.Result{result}, err
+	}
+	for i, plan := range d.Plans {
+		if err := unmoved(ctx, plan, d.Sites[i].Client); err != nil {
+			return d.Unstarted(), err
+		}
 	}
 	t := newTally(d)
 	each := o
@@ -128,8 +154,14 @@ func (s *StateFile) Apply(ctx context.Context, d Deployment, o ApplyOptions) ([]
 	}
 	if failure != nil {
 		t.skip(o)
+		return t.results, failure
 	}
-	return t.results, failure
+	for i, result := range t.results {
+		if err := verify(ctx, result, d.Sites[i].Client); err != nil {
+			return t.results, err
+		}
+	}
+	return t.results, nil
 }
 
 // tally keeps what became of the releases of each site, in the order of its plan.

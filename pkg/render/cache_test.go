@@ -163,8 +163,8 @@ func TestEveryFieldOfARequestIsKnownToTheKey(t *testing.T) {
 			"Name", "Namespace", "Revision", "Upgrade", "Chart", "Values", "Text", "Objects", "Hooks", "CRDs", "Notes", "Impure",
 		}},
 		{manifest.Chart{}, []string{"Name", "Version", "Digest", "Metadata", "Values"}},
-		// Cascade is set where an object is deleted, never where it is rendered.
-		{manifest.Object{}, []string{"ID", "Version", "Source", "Text", "Data", "Cascade"}},
+		// The last three are set where an object is written or deleted, never where it is rendered.
+		{manifest.Object{}, []string{"ID", "Version", "Source", "Text", "Data", "Cascade", "Seen", "UID"}},
 		{manifest.ID{}, []string{"Group", "Kind", "Namespace", "Name"}},
 		{manifest.Hook{}, []string{"Object", "Events", "Weight", "DeletePolicies"}},
 		{manifest.ImpureCall{}, []string{"Function", "Template", "Line", "Unordered"}},

@@ -27,6 +27,8 @@ func (r *Reporter) Event(e apply.Event) {
 		r.Talk("  %s %s in %s", release, r.paint(green, done(e)), round(e.Elapsed))
 	case apply.ReleaseFailed:
 		r.Talk("  %s %s after %s: %s", release, r.paint(red, "failed"), round(e.Elapsed), e.Message)
+	case apply.LockWaiting:
+		r.Talk("%s", e.Message)
 	case apply.ProgramSaid:
 		r.Talk("%s", strings.TrimRight(e.Message, "\n"))
 	case apply.ReleaseSkipped:

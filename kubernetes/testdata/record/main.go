@@ -25,6 +25,7 @@ var releases = []string{"v1.33.13", "v1.34.4", "v1.35.4", "v1.36.3", "v1.37.0"}
 // kept are the keywords that say something about a value, or how to merge lists of it.
 var kept = map[string]bool{
 	"$ref": true, "type": true, "format": true, "required": true, "properties": true, "items": true, "additionalProperties": true,
+	"x-kubernetes-list-type": true, "x-kubernetes-list-map-keys": true, "x-kubernetes-patch-merge-key": true,
 }
 
 // free are the types that hold whatever is put there: JSON schema has no word for it that Kubernetes' document uses.

@@ -1,0 +1,67 @@
+package apply
+
+import (
+	"context"
+	"reflect"
+	"time"
+
+	"github.com/redkubes/otomi/pkg/diff"
+	"github.com/redkubes/otomi/pkg/manifest"
+)
+
+// tries is how often one object is written that others write at the same time.
+const tries = 10
+
+// finishing returns a context for work that is finished once it was begun: it outlives ctx by goodbye.
+func finishing(ctx context.Context) (context.Context, context.CancelFunc) {
+	whole, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		select {
+		case <-whole.Done():
+		case <-time.After(goodbye):
+			cancel(context.Cause(ctx))
+		}
+	})
+	return whole, func() {
+		stop()
+		cancel(nil)
+	}
+}
+
+// again compares an object again that is not as it was when the plan was made, and returns what a write may replace now. That
+// is so where only others' parts of it moved, where our own write arrived and its answer did not, and where a hook of the
+// release ran in between, whose purpose it may be. Else somebody changed what was shown: nothing is written to it, and the
+// error names who.
+func (r *run) again(
+	ctx context.Context, s *step, o manifest.Object, owner manifest.Owner, change diff.Change, reason error,
+) (seen, uid string, err error) {
+	live, found, err := r.cluster.Get(ctx, o)
+	if err != nil {
+		return "", "", err
+	}
+	moved := func(what string) error {
+		return &manifest.Refusal{ID: o.ID, Reason: manifest.RefusedConflict, Message: what + " since it was compared, and was left as it is. Apply again: that shows what is different now"}
+	}
+	switch {
+	case !found && (s.hooked || o.Seen == manifest.Absent):
+		return manifest.Absent, "", nil
+	case !found:
+		return "", "", moved("it was deleted")
+	case diff.Seen(live) == o.Seen && diff.UID(live) == o.UID:
+		return "", "", reason // the conflict is another one
+	case s.hooked && manifest.OwnerOf(live) == owner, change.Live != "" && diff.LiveDigest(live, o.Data) == change.Live:
+		return diff.Seen(live), diff.UID(live), nil
+	}
+	wanted, err := r.cluster.DryRun(ctx, o, owner)
+	if err == nil && reflect.DeepEqual(diff.Cleaned(live), diff.Cleaned(wanted)) {
+		return diff.Seen(live), diff.UID(live), nil
+	}
+	what := "it was changed"
+	if o.Seen == manifest.Absent {
+		what = "it was created"
+	}
+	if by := diff.ChangedBy(live); by != "" {
+		what += " by " + by
+	}
+	return "", "", moved(what)
+}
