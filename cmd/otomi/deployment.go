@@ -86,7 +86,7 @@ func (d *deployment) apply(ctx context.Context, plan pipeline.Plan, client *pipe
 	if err != nil {
 		return pipeline.Unstarted(plan), err
 	}
-	defer func() { err = errors.Join(err, holding.Release(ctx)) }()
+	defer d.giveBack(ctx, holding)
 	return pipeline.Apply(held, plan, client, pipeline.ApplyOptions{Emit: d.event, Run: holding.Run})
 }
 
