@@ -89,7 +89,7 @@ func (d *deployment) apply(ctx context.Context, plan pipeline.Plan, client *pipe
 	if err != nil {
 		return pipeline.Unstarted(plan), err
 	}
-	defer func() { err = errors.Join(err, holding.Release(ctx)) }()
+	defer d.giveBack(ctx, holding)
 	o.Run = holding.Run
 	return pipeline.Apply(held, plan, client, o)
 }

@@ -425,7 +425,7 @@ func (a *app) applyHeld(ctx context.Context, s *stateSites, d pipeline.Deploymen
 	if err != nil {
 		return d.Unstarted(), err
 	}
-	defer func() { err = errors.Join(err, holding.Release(ctx)) }()
+	defer a.giveBack(ctx, holding)
 	o.Run = holding.Run
 	return s.Apply(held, d, s.Programs(o, d, verb))
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -41,6 +42,13 @@ func (a *app) hold(o holdOptions, connect connectOptions, emit func(pipeline.Eve
 	return pipeline.HoldOptions{
 		Off: !o.lock, Namespace: connect.systemNamespace, Holder: a.world.holder(), Duration: o.duration, Wait: wait,
 		Waiting: func(message string) { emit(pipeline.Event{Kind: pipeline.LockWaiting, Message: message}) },
+	}
+}
+
+// giveBack ends a holding. That it fails changes nothing of what was done, and the lease ends by itself.
+func (a *app) giveBack(ctx context.Context, h *pipeline.Holding) {
+	if err := h.Release(ctx); err != nil {
+		a.report.Talk("warning: %v", err)
 	}
 }
 

@@ -88,7 +88,7 @@ func (a *app) testHeld(ctx context.Context, s *stateSites, o testOptions) (n int
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, holding.Release(ctx)) }()
+	defer a.giveBack(ctx, holding)
 	to := pipeline.TestOptions{Timeout: time.Duration(o.state.timeout) * time.Second, Cleanup: o.cleanup}
 	var failures []error
 	for _, site := range s.sites {

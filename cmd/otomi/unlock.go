@@ -126,7 +126,7 @@ func (a *app) unlockRelease(ctx context.Context, o unlockOptions, client *pipeli
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, holding.Release(ctx)) }()
+	defer a.giveBack(ctx, holding)
 	closed, err := pipeline.CloseRelease(held, client, namespace, name, pipeline.ApplyOptions{Run: holding.Run})
 	if err == nil {
 		a.report.Talk("%s marked failed", report.Plural(len(closed), "revision"))

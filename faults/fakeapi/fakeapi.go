@@ -141,7 +141,8 @@ func (s *Server) finished(k *kind, old, o object) object {
 		generation := int64(1)
 		if old != nil {
 			generation, _ = meta(old)["generation"].(int64)
-			if !equal(old["spec"], o["spec"]) {
+			// Of a Deployment its annotations count, too: its controller reads them.
+			if !equal(old["spec"], o["spec"]) || k.resource == "deployments.apps" && !equal(meta(old)["annotations"], md["annotations"]) {
 				generation++
 			}
 		}

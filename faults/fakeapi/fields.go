@@ -38,7 +38,8 @@ func (f *fields) manager(gvk schema.GroupVersionKind) *managedfields.FieldManage
 		return m
 	}
 	converter := f.deduced
-	if scheme.Scheme.Recognizes(gvk) {
+	// Other libraries put more into that scheme, of which client-go has no schema.
+	if scheme.Scheme.Recognizes(gvk) && gvk.Group != "apiextensions.k8s.io" {
 		converter = f.known
 	}
 	m, err := managedfields.NewDefaultCRDFieldManager(converter, plainConverter{}, plainDefaulter{}, plainCreater{}, gvk, gvk.GroupVersion(), "", nil)

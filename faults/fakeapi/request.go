@@ -406,7 +406,12 @@ func (s *Server) validate(p place, old, o object) (int, any) {
 		data, _ := o["data"].(map[string]any)
 		for _, v := range data {
 			text, _ := v.(string)
-			size += len(text) / 4 * 3
+			size += len(text)/4*3 - strings.Count(text, "=")
+		}
+		plain, _ := o["stringData"].(map[string]any)
+		for _, v := range plain {
+			text, _ := v.(string)
+			size += len(text)
 		}
 		if size > largestSecret {
 			return invalid(p.kind, name, "data", "FieldValueTooLong", fmt.Sprintf("Too long: may not be more than %d bytes", largestSecret))
@@ -479,7 +484,8 @@ func (s *Server) patch(r *http.Request, p place) (int, any) {
 func (s *Server) applied(r *http.Request, p place, old object) (int, any) {
 	query := r.URL.Query()
 	if query.Get("fieldManager") == "" {
-		return badRequest("PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch")
+		return http.StatusUnprocessableEntity, status(http.StatusUnprocessableEntity, "Invalid",
+			"PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch", nil)
 	}
 	o, code, answer := sent(r, p)
 	if code != 0 {
@@ -493,12 +499,10 @@ func (s *Server) applied(r *http.Request, p place, old object) (int, any) {
 	if v, _ := meta(o)["resourceVersion"].(string); v != "" && old != nil && v != meta(old)["resourceVersion"] {
 		return modified(p.kind, name)
 	}
-	if v, _ := meta(o)["uid"].(string); v != "" && (old == nil || v != meta(old)["uid"]) {
-		have := any("")
-		if old != nil {
-			have = meta(old)["uid"]
-		}
-		return conflict(p.kind, name, fmt.Sprintf("Precondition failed: UID in precondition: %s, UID in object meta: %v", v, have))
+	if v, _ := meta(o)["uid"].(string); v != "" && old == nil {
+		return conflict(p.kind, name, fmt.Sprintf("Precondition failed: UID in precondition: %s, UID in object meta: ", v))
+	} else if v != "" && v != meta(old)["uid"] {
+		return invalid(p.kind, name, "metadata.uid", "FieldValueInvalid", fmt.Sprintf("Invalid value: %q: field is immutable", v))
 	}
 	code = http.StatusOK
 	var live object

@@ -174,8 +174,11 @@ func (p *Proxy) note(r *http.Request) (Fault, bool) {
 		return Fault{}, true
 	}
 	f := p.script(request)
-	if f.Kind != Pass {
+	switch {
+	case f.Kind != Pass:
 		p.hits[f.String()]++
+	case f.Meanwhile != nil:
+		p.hits["meanwhile"]++
 	}
 	if f.Kind == KillBefore {
 		p.end()

@@ -28,6 +28,8 @@ type Stack struct {
 	Leaver bool
 	// Heavy are that many bytes in the first release, which its record must hold; they can't be compressed.
 	Heavy int
+	// Timeout is how many seconds a release may take to be ready; 0 leaves it as it is.
+	Timeout int
 }
 
 // Object is an object that is to be there.
@@ -306,7 +308,7 @@ properties:
     chart: ../charts/%s
     values:
       - password: {{ index .Values.passwords %q | toJson }}
-`, name(i), s.namespace(i), name(i), name(i))
+%s`, name(i), s.namespace(i), name(i), name(i), s.timeout())
 		s.chart(&w, i)
 	}
 	// What the other version has and this one has not is there and not installed.
@@ -316,13 +318,21 @@ properties:
 	} else {
 		other.Version = 1
 	}
-	levels["20-apps"] += fmt.Sprintf("  - name: %s\n    namespace: %s\n    chart: ../charts/%s\n    installed: false\n", name(gone), s.namespace(gone), name(gone))
+	levels["20-apps"] += fmt.Sprintf("  - name: %s\n    namespace: %s\n    chart: ../charts/%s\n    installed: false\n%s", name(gone), s.namespace(gone), name(gone), s.timeout())
 	other.chart(&w, gone)
 	for level, releases := range levels {
 		w.text("stack/runlevels/"+level+".yaml.gotmpl", "releases:\n"+releases)
 	}
 	w.yaml("env/settings.yaml", map[string]any{"passwords": passwords})
 	return w.err
+}
+
+// timeout is the line of a release that says how long it may take.
+func (s Stack) timeout() string {
+	if s.Timeout == 0 {
+		return ""
+	}
+	return fmt.Sprintf("    timeout: %d\n    deleteTimeout: %d\n", s.Timeout, s.Timeout)
 }
 
 // chart writes the chart of a release.

@@ -47,7 +47,8 @@ func (w *world) moves(plan diff.Plan) []string {
 	require.NoError(w.t, err)
 	var lines []string
 	for _, m := range moves {
-		lines = append(lines, strings.ReplaceAll(m.String(), w.namespace+"/", ""))
+		line, _, _ := strings.Cut(strings.ReplaceAll(m.String(), w.namespace+"/", ""), " at 20") // the time of the write
+		lines = append(lines, line)
 	}
 	return lines
 }

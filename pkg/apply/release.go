@@ -326,18 +326,26 @@ func (s *step) leaving() []manifest.Object {
 	return objects
 }
 
-// prune deletes what the release no longer has. It does not wait for the end of it, as Helm does not.
+// prune deletes what the release no longer has. Where the release waits, it is over when all of it is gone, in which it differs
+// from Helm: an object that a finalizer holds would be there still, and nobody would have said so.
 func (r *run) prune(ctx context.Context, s *step) error {
+	var going []manifest.Object
 	for _, o := range s.leaving() {
 		begun, err := r.remove(ctx, o, s.release.Owner())
 		if err != nil {
 			return from(o, err)
 		}
 		if begun {
+			going = append(going, o)
 			r.tell(s, Event{Kind: ObjectDeleted, Object: o.ID})
 		}
 	}
-	return nil
+	if !s.release.Wait {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout())
+	defer cancel()
+	return r.cluster.WaitGone(ctx, going)
 }
 
 // wait waits until objects are ready, no longer than the release's timeout.

@@ -48,7 +48,7 @@ func (c *Client) Identify(ctx context.Context, namespace string, is Identity) er
 		data[inventoryKey] = is.Inventory
 	}
 	client := c.core.ConfigMaps(namespace)
-	for {
+	for try := 1; ; try++ {
 		live, err := client.Get(ctx, leaseName, metav1.GetOptions{})
 		switch {
 		case apierrors.IsNotFound(err):
@@ -66,6 +66,9 @@ func (c *Client) Identify(ctx context.Context, namespace string, is Identity) er
 			if apierrors.IsConflict(err) {
 				continue
 			}
+		}
+		if err != nil && fault(err) && try < attempts && pause(ctx, backoff(try)) == nil {
+			continue
 		}
 		if err != nil {
 			return fmt.Errorf("recording whose cluster this is: %w", refused("writing", id, err))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/http"
 	"sync"
 	"time"
 
@@ -124,7 +125,13 @@ func (l *Lease) take(ctx context.Context, c *Client, o LeaseOptions) error {
 		seenAt  time.Time
 		told    string
 		created bool
+		faults  int
 	)
+	// passing reports whether what went wrong may go right the next time, and waits until then.
+	passing := func(err error) bool {
+		faults++
+		return faults < attempts && fault(err) && pause(ctx, backoff(faults)) == nil
+	}
 	for {
 		live, err := l.client.Get(ctx, leaseName, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
@@ -135,13 +142,19 @@ func (l *Lease) take(ctx context.Context, c *Client, o LeaseOptions) error {
 			case apierrors.IsAlreadyExists(err):
 				continue
 			case apierrors.IsNotFound(err) && !created:
-				created = true
-				if err := c.CreateNamespace(ctx, o.Namespace); err != nil {
-					return leaseError("making the namespace of the lease", o.Namespace, err)
+				err = c.CreateNamespace(ctx, o.Namespace)
+				created = err == nil
+				if err == nil || passing(err) {
+					continue
 				}
+				return leaseError("making the namespace of the lease", o.Namespace, err)
+			case passing(err):
 				continue
 			}
 			return leaseError("creating the lease", o.Namespace, err)
+		}
+		if err != nil && passing(err) {
+			continue
 		}
 		if err != nil {
 			return leaseError("reading the lease", o.Namespace, err)
@@ -152,7 +165,7 @@ func (l *Lease) take(ctx context.Context, c *Client, o LeaseOptions) error {
 		}
 		if holder.Name == "" || holder.Name == l.holder || time.Since(seenAt) >= holder.Duration {
 			err := l.write(ctx, live)
-			if err == nil || !apierrors.IsConflict(err) {
+			if err == nil || !apierrors.IsConflict(err) && !passing(err) {
 				return leaseError("taking the lease", o.Namespace, err)
 			}
 			continue
@@ -168,6 +181,18 @@ func (l *Lease) take(ctx context.Context, c *Client, o LeaseOptions) error {
 			return fmt.Errorf("waiting for the lease that %s has: %w", holder.Name, err)
 		}
 	}
+}
+
+// fault reports whether an error is no answer to the question: the network failed, or the server did. A request that it answers
+// may have been carried out.
+func fault(err error) bool {
+	var answer apierrors.APIStatus
+	if errors.As(err, &answer) {
+		code := answer.Status().Code
+		return code >= http.StatusInternalServerError || code == http.StatusTooManyRequests
+	}
+	var refusal *manifest.Refusal
+	return !errors.As(err, &refusal)
 }
 
 // leaseError is an error about the lease, with a way out for who may not have one.
