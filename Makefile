@@ -70,8 +70,11 @@ helm: deps # the helm CLI of the version that go.mod names, for the tests: it sa
 parity: helm ## record anew what helm prints for the charts of pkg/render/testdata/parity
 	@sh pkg/render/testdata/parity/record
 
-helmfile-goldens: deps ## record anew what helmfile prints for the state of testdata/helmfile (builds helmfile)
-	@sh testdata/helmfile/record.sh
+helmfile-goldens: helm ## record anew what helmfile prints and does for what is in testdata/helmfile (builds helmfile)
+	@test -n "$$HELMFILE" || { mkdir -p dist && cd testdata/helmfile/tool && \
+		GOFLAGS=-mod=mod $(GO) build -o ../../../dist/helmfile github.com/helmfile/helmfile; }
+	@export HELMFILE="$${HELMFILE:-$(CURDIR)/dist/helmfile}"; \
+		sh testdata/helmfile/record.sh && sh testdata/helmfile/functions/record.sh && sh testdata/helmfile/hooks/record.sh
 
 clean: ## remove what make built here (the cached control plane stays: see cmd/playground/build)
 	rm -rf bin dist
