@@ -58,18 +58,23 @@ playground: deps ## build the control plane once and cache it (about 5 minutes t
 	@sh cmd/playground/build >/dev/null
 
 helm: deps # the helm CLI of the version that go.mod names, for the tests: it says of itself what Helm's own build does
-	@test bin/helm -nt go.mod -a bin/helm -nt Makefile || { echo "building helm (for the tests)" >&2; \
-		version="$$($(GO) list -m -f '{{.Version}}' helm.sh/helm/v3)"; \
+	@test bin/helm -nt go.mod -a bin/helm -nt Makefile -a bin/helm -nt testdata/helm/go.sum || { echo "building helm (for the tests)" >&2; \
+		version="$$($(GO) list -m -f '{{.Version}}' helm.sh/helm/v3)"; cd testdata/helm; \
+		test "$$version" = "$$($(GO) list -m -f '{{.Version}}' helm.sh/helm/v3)" || \
+			{ echo "go.mod has helm $$version: (cd testdata/helm && go get helm.sh/helm/v3@$$version && go mod tidy)" >&2; exit 1; }; \
 		minor="$$($(GO) list -m -f '{{.Version}}' k8s.io/client-go | cut -d . -f 2)"; \
 		$(GO) build -ldflags "-X helm.sh/helm/v3/internal/version.version=$$version \
 			-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=$$minor" \
-			-o bin/helm helm.sh/helm/v3/cmd/helm; }
+			-o ../../bin/helm helm.sh/helm/v3/cmd/helm; }
 
 parity: helm ## record anew what helm prints for the charts of pkg/render/testdata/parity
 	@sh pkg/render/testdata/parity/record
 
-helmfile-goldens: deps ## record anew what helmfile prints for the state of testdata/helmfile (builds helmfile)
-	@sh testdata/helmfile/record.sh
+helmfile-goldens: helm ## record anew what helmfile prints and does for what is in testdata/helmfile (builds helmfile)
+	@test -n "$$HELMFILE" || { mkdir -p dist && cd testdata/helmfile/tool && \
+		GOFLAGS=-mod=mod $(GO) build -o ../../../dist/helmfile github.com/helmfile/helmfile; }
+	@export HELMFILE="$${HELMFILE:-$(CURDIR)/dist/helmfile}"; \
+		sh testdata/helmfile/record.sh && sh testdata/helmfile/functions/record.sh && sh testdata/helmfile/hooks/record.sh
 
 clean: ## remove what make built here (the cached control plane stays: see cmd/playground/build)
 	rm -rf bin dist

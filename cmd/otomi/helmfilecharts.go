@@ -21,27 +21,34 @@ func newFetch(a *app) *cobra.Command {
 		flags: func(f *pflag.FlagSet) {
 			f.StringVar(&dir, "output-dir", "", "directory to write the charts to")
 			f.StringVar(&template, "output-dir-template", "", "template of the directory of each chart, as helmfile has it")
-			f.BoolVar(&write, "write-output", false, "")
-			_ = f.MarkHidden("write-output")
+			f.BoolVar(&write, "write-output", false, "print the state files with the charts that are written, as build prints them; with --output-dir")
 		},
 		matched: (*pipeline.StateFile).Matched,
 		run: func(ctx context.Context, s *pipeline.StateFile) error {
-			if write {
-				return errors.New("--write-output is not carried out: no state file is written anew; lock the versions with `otomi deps`")
+			if write && dir == "" {
+				return errors.New("--write-output prints where charts are written, and none is: give --output-dir DIRECTORY")
 			}
-			files, charts, diags, err := s.FetchedCharts(ctx, dir, template)
+			fetched, diags, err := s.FetchedCharts(ctx, dir, template)
 			if err != nil {
 				return err
 			}
 			if err := a.reported(diags, s.Shown(diags)); err != nil {
 				return err
 			}
-			for _, f := range files {
+			for _, f := range fetched.Files {
 				if err := writeFile(a.path(f.Name), f.Data); err != nil {
 					return err
 				}
 			}
-			a.report.Talk("%s fetched", report.Plural(charts, "chart"))
+			a.report.Talk("%s fetched", report.Plural(fetched.Charts, "chart"))
+			if !write {
+				return nil
+			}
+			for _, state := range s.Defined() {
+				if err := a.report.HelmfileBuild(fetched.State(state), s.Path(state), s.Alone(), false); err != nil {
+					return err
+				}
+			}
 			return nil
 		},
 	})

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"iter"
 	"maps"
-	"math/big"
+	"math"
 	"regexp"
+	"strconv"
+	"strings"
 
 	"github.com/hashicorp/go-cty-funcs/cidr"
 	"github.com/hashicorp/hcl/v2/ext/tryfunc"
@@ -104,7 +106,15 @@ func (e *evaluation) functions() map[string]function.Function {
 				if err := e.bounded(name, args); err != nil {
 					return cty.NilVal, err
 				}
-				return f.Call(args)
+				out, err := f.Call(args)
+				if err != nil {
+					return out, err
+				}
+				size, ok := sizeOf(out)
+				if e.work += size / perStep; !ok || e.work > maxWork {
+					return cty.NilVal, errOverWork
+				}
+				return out, nil
 			},
 		})
 	}
@@ -113,27 +123,92 @@ func (e *evaluation) functions() map[string]function.Function {
 
 var errOverWork = errors.New("it takes more steps than is allowed; make it simpler")
 
-// bounded takes what a call costs off the budget, and refuses one whose result may be any size.
+// bounded takes what a call costs off the budget, and refuses one whose result may be any size, or that may take any time.
 func (e *evaluation) bounded(name string, args []cty.Value) error {
-	all := 1
+	sizes := make([]int, len(args))
 	for i, a := range args {
 		size, ok := sizeOf(a)
 		if e.work += size; !ok || e.work > maxWork {
 			return errOverWork
 		}
-		switch {
-		case name == "setproduct" && !a.IsNull():
-			if all *= max(a.LengthInt(), 1); all > maxSize {
-				return errOverWork
-			}
-		case name == "indent" && i == 0 && !a.IsNull() && a.AsBigFloat().Cmp(big.NewFloat(1000)) > 0:
-			return errOverWork
-		case (name == "format" || name == "formatlist") && i == 0 && !a.IsNull() && wide.MatchString(a.AsString()):
+		if !a.IsWhollyKnown() || a.ContainsMarked() {
+			return nil // nothing is computed of it
+		}
+		sizes[i] = size
+	}
+	text := func(i int) string {
+		if i >= len(args) || args[i].IsNull() || args[i].Type() != cty.String {
+			return ""
+		}
+		return args[i].AsString()
+	}
+	count := func(i int) int {
+		if i >= len(args) || args[i].IsNull() || !args[i].CanIterateElements() {
+			return 1
+		}
+		return max(args[i].LengthInt(), 1)
+	}
+	cost := 0.0
+	switch name {
+	case "setproduct":
+		cost = float64(len(args))
+		for i := range args {
+			cost *= float64(count(i))
+		}
+	case "distinct":
+		cost = float64(count(0)) * float64(count(0)) / 16
+	case "join":
+		items := 0
+		for i := range args[1:] {
+			items += count(i + 1)
+		}
+		cost = float64(len(text(0))) * float64(items) / perStep
+	case "indent":
+		if len(args) == 2 && !args[0].IsNull() {
+			width, _ := args[0].AsBigFloat().Float64()
+			cost = width * float64(1+strings.Count(text(1), "\n")) / perStep
+		}
+	case "format", "formatlist":
+		if wide.MatchString(text(0)) {
 			return fmt.Errorf("a width in a format has at most %d digits", maxDigits)
 		}
+		largest, times := 0, 1
+		for i := range args[1:] {
+			largest = max(largest, sizes[i+1])
+			if name == "formatlist" {
+				times = max(times, count(i+1))
+			}
+		}
+		for _, verb := range verbs.FindAllString(text(0), -1) {
+			digits := 0.0
+			for _, number := range numbers.FindAllString(verb, -1) {
+				n, _ := strconv.ParseFloat(number, 64)
+				digits = max(digits, n)
+			}
+			cost += digits + float64(largest)
+		}
+		cost = (cost + float64(len(text(0)))) * float64(times) / perStep
+	case "regex", "regexall":
+		repeats := 1.0
+		if strings.Contains(text(0), "{") {
+			repeats = 150 // (x{1000}) is the most that is allowed
+		}
+		cost = float64(len(text(0))) * repeats * float64(len(text(1))) / 1024
+	case "yamldecode":
+		// Each alias of three multiplies at most by three what is in the text.
+		cost = float64(len(text(0))) * math.Pow(3, float64(len(aliases.FindAllString(text(0), -1)))/3) / 16
 	}
+	if cost > maxWork-float64(e.work) {
+		return errOverWork
+	}
+	e.work += int(cost)
 	return nil
 }
 
-// wide is a number too long for a width.
-var wide = regexp.MustCompile(`%[^%a-zA-Z]*[0-9]{5,}`)
+var (
+	// wide is a number too long for a width.
+	wide    = regexp.MustCompile(`%[^%a-zA-Z]*[0-9]{5,}`)
+	verbs   = regexp.MustCompile(`%[^%a-zA-Z]*[a-zA-Z]`)
+	numbers = regexp.MustCompile(`[0-9]+`)
+	aliases = regexp.MustCompile(`(?m)(?:^|[\s\[{,:?-])\*[^\s,\]}]`)
+)

@@ -9,6 +9,7 @@
 package hcl
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
 	"github.com/redkubes/otomi/pkg/diag"
@@ -27,12 +29,16 @@ import (
 const (
 	// maxText is how large a file may be, in bytes.
 	maxText = 1 << 20
-	// maxNesting is how deep brackets may stand in brackets: the parser calls itself for each.
-	maxNesting = 500
+	// maxNesting is how deep expressions may stand in expressions: the parser and the evaluation call themselves for each.
+	maxNesting = 2000
 	// maxSize is how large a value may be: its scalars, lists and maps, and the bytes of its strings.
 	maxSize = 256 << 10
 	// maxWork is how much may be looked at: the sizes of all values that expressions refer to, each time they do.
 	maxWork = 512 << 10
+	// maxBits is how large the exponent of a number may be, of two: written out, a number has as many digits.
+	maxBits = 4096
+	// maxReports is how many mistakes are told.
+	maxReports = 100
 )
 
 // File is a file of values.
@@ -54,6 +60,7 @@ const (
 // errors.
 func Values(files []File) (map[string]any, diag.Diagnostics) {
 	e := &evaluation{texts: map[string][]byte{}, locals: map[string]cty.Value{}}
+	e.table = e.functions()
 	defs := map[string][]definition{}
 	for i, f := range files {
 		values, locals := e.read(f)
@@ -95,10 +102,15 @@ type evaluation struct {
 	// locals are those of each file.
 	locals map[string]cty.Value
 	work   int
-	diags  diag.Diagnostics
+	// table are the functions that expressions call.
+	table map[string]function.Function
+	diags diag.Diagnostics
 }
 
 func (e *evaluation) report(at hcl.Range, format string, args ...any) {
+	if len(e.diags) >= maxReports {
+		return
+	}
 	e.diags = append(e.diags, diag.Diagnostic{
 		Severity: diag.Error, Code: diag.HCLInvalid, Range: e.place(at), Detail: fmt.Sprintf(format, args...),
 	})
@@ -133,7 +145,7 @@ func (e *evaluation) place(at hcl.Range) diag.Range {
 			return diag.Pos{}
 		}
 		end := min(max(p.Byte, 0), len(text))
-		begin := strings.LastIndexByte(string(text[:end]), '\n') + 1
+		begin := bytes.LastIndexByte(text[:end], '\n') + 1
 		return diag.Pos{Line: p.Line, Column: utf8.RuneCount(text[begin:end]) + 1}
 	}
 	out := diag.Range{File: at.Filename, Start: pos(at.Start), End: pos(at.End)}
@@ -151,8 +163,8 @@ func (e *evaluation) read(f File) (values map[string][]definition, locals map[st
 		e.report(start, "the file has more than %d KiB, which is more than is read. Split it into several files.", maxText>>10)
 		return nil, nil
 	}
-	if deep(f.Text) {
-		e.report(start, "the file has brackets more than %d deep, which is more than is read. Split it with locals.", maxNesting)
+	if deep(f.Text, f.Name) {
+		e.report(start, "the file has brackets and operators more than %d deep, which is more than is read. Split it with locals.", maxNesting)
 		return nil, nil
 	}
 	parsed, ds := hclsyntax.ParseConfig(f.Text, f.Name, hcl.InitialPos)
@@ -199,37 +211,72 @@ func (e *evaluation) read(f File) (values map[string][]definition, locals map[st
 	return values, locals
 }
 
-// deep reports whether brackets stand in brackets deeper than is read. It takes those in strings for brackets too, of which no
-// more open than close in what a person writes.
-func deep(text []byte) bool {
-	depth := 0
-	for _, c := range text {
-		switch c {
-		case '(', '[', '{':
-			if depth++; depth > maxNesting {
-				return true
-			}
-		case ')', ']', '}':
-			depth = max(depth-1, 0)
-		}
-	}
-	// Operators nest without brackets.
-	return longest(text) > 4*maxNesting
+// frame is how deep what stands in one pair of brackets or quotes is so far: each operator, index and directive nests what is
+// before or behind it. A comma begins anew, and so does the end of a line where it ends an expression.
+type frame struct {
+	begin     hclsyntax.TokenType
+	now, most int
 }
 
-// longest is the longest row of operators without a bracket, a comma or the end of a line between.
-func longest(text []byte) int {
-	most, row := 0, 0
-	for _, c := range text {
-		switch c {
-		case '!', '-', '?':
-			row++
-			most = max(most, row)
-		case '\n', ',':
-			row = 0
+func (f *frame) end() { f.most, f.now = max(f.most, f.now), 0 }
+
+// deep reports whether expressions stand in expressions deeper than is read. The parser and the evaluation call themselves for
+// each, and Go ends a process whose stack is full. It reads words alone, which needs no stack.
+func deep(text []byte, name string) bool {
+	tokens, _ := hclsyntax.LexConfig(text, name, hcl.InitialPos)
+	frames := []frame{{}}
+	depth := 0
+	add := func(n int) bool {
+		frames[len(frames)-1].now += n
+		depth += n
+		return depth > maxNesting
+	}
+	for _, t := range tokens {
+		top := &frames[len(frames)-1]
+		switch t.Type {
+		case hclsyntax.TokenIdent, hclsyntax.TokenNumberLit, hclsyntax.TokenQuotedLit, hclsyntax.TokenStringLit, hclsyntax.TokenComment,
+			hclsyntax.TokenEqual, hclsyntax.TokenFatArrow:
+			// A template is a list of its parts: no part is in another but by the directives.
+		case hclsyntax.TokenComma:
+			depth -= top.now
+			top.end()
+		case hclsyntax.TokenNewline:
+			if top.begin == hclsyntax.TokenOBrace || len(frames) == 1 {
+				depth -= top.now
+				top.end()
+			}
+		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenOQuote, hclsyntax.TokenOHeredoc,
+			hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
+			if add(1) {
+				return true
+			}
+			frames = append(frames, frame{begin: t.Type})
+		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenCQuote, hclsyntax.TokenCHeredoc,
+			hclsyntax.TokenTemplateSeqEnd:
+			if len(frames) == 1 {
+				continue // the parser says what is wrong
+			}
+			depth -= top.now
+			top.end()
+			inner, begin := top.most, top.begin
+			frames = frames[:len(frames)-1]
+			if begin == hclsyntax.TokenTemplateInterp {
+				depth-- // the next part of the template stands beside it
+				top = &frames[len(frames)-1]
+				top.now--
+				top.most = max(top.most, top.now+1+inner)
+				continue
+			}
+			if add(inner) {
+				return true
+			}
+		default:
+			if add(1) {
+				return true
+			}
 		}
 	}
-	return most
+	return false
 }
 
 func (e *evaluation) evaluate(defs map[string][]definition) map[string]any {
@@ -299,7 +346,7 @@ func (e *evaluation) block(defs map[string][]definition, root string) (map[strin
 		}
 		size, ok := sizeOf(value)
 		if !ok {
-			e.report(defs[name][0].at, "%s is larger than is read: more than %d KiB. Make it smaller.", name, maxSize>>10)
+			e.report(defs[name][0].at, "%s is larger than is read: more than %d KiB, or a number of more than %d digits. Make it smaller.", name, maxSize>>10, maxBits*3/10)
 			return nil, false
 		}
 		done[name], sizes[name] = value, size
@@ -316,7 +363,16 @@ func (e *evaluation) value(d definition, root string, done map[string]cty.Value,
 		}
 	}
 	if len(done) > 0 || root == localsRoot {
-		variables[root] = cty.ObjectVal(done)
+		// Only what is referred to: all of it, for each definition, would take the square of their number.
+		seen := map[string]cty.Value{}
+		for _, t := range d.expr.Variables() {
+			if name, ok := second(t); ok && t.RootName() == root {
+				if v, ok := done[name]; ok {
+					seen[name] = v
+				}
+			}
+		}
+		variables[root] = cty.ObjectVal(seen)
 	}
 	cost := e.count(d.expr, root, sizes)
 	defer func() {
@@ -331,7 +387,7 @@ func (e *evaluation) value(d definition, root string, done map[string]cty.Value,
 		out, ok = cty.NilVal, false
 	}()
 	e.spend(cost)
-	v, ds := d.expr.Value(&hcl.EvalContext{Variables: variables, Functions: e.functions()})
+	v, ds := d.expr.Value(&hcl.EvalContext{Variables: variables, Functions: e.table})
 	if ds.HasErrors() {
 		e.found(ds)
 		return cty.NilVal, false
@@ -349,7 +405,8 @@ func (e *evaluation) spend(n int) {
 	}
 }
 
-// count returns what evaluating an expression once costs, and makes each round of its loops cost what is in it.
+// count returns what evaluating an expression once costs, and makes each round of its loops and each part of its templates cost
+// what is in it.
 func (e *evaluation) count(expr hclsyntax.Expression, root string, sizes map[string]int) int {
 	cost := 1
 	for _, t := range expr.Variables() {
@@ -365,35 +422,96 @@ func (e *evaluation) count(expr hclsyntax.Expression, root string, sizes map[str
 	return cost
 }
 
-// instrument makes each round of a loop cost what is in it.
+// instrument makes each round of a loop cost what is in it, each part of a template what it adds, and each number of a
+// calculation be looked at.
 func (e *evaluation) instrument(n hclsyntax.Node, root string, sizes map[string]int) {
-	if r, ok := n.(round); ok {
-		n = r.Expression
+	if w, ok := n.(watched); ok {
+		n = w.Expression
 	}
-	loop, ok := n.(*hclsyntax.ForExpr)
-	if !ok {
-		return
-	}
-	body := 1
-	for _, part := range []hclsyntax.Expression{loop.KeyExpr, loop.ValExpr, loop.CondExpr} {
-		if part == nil {
-			continue
-		}
-		if _, done := part.(round); done {
-			return
-		}
-		for _, t := range part.Variables() {
-			if name, ok := second(t); ok && t.RootName() == root {
-				body += sizes[name]
+	switch n := n.(type) {
+	case *hclsyntax.TemplateExpr:
+		for i := range n.Parts {
+			if len(n.Parts) > 1 { // of one part it is that part, and not a copy
+				e.watch(&n.Parts[i], 0)
 			}
 		}
+	case *hclsyntax.BinaryOpExpr:
+		e.watch(&n.LHS, 0)
+		e.watch(&n.RHS, 0)
+	case *hclsyntax.ObjectConsExpr:
+		for _, item := range n.Items {
+			if key, ok := item.KeyExpr.(*hclsyntax.ObjectConsKeyExpr); ok && hcl.ExprAsKeyword(key.Wrapped) == "" {
+				e.watch(&key.Wrapped, 0)
+			}
+		}
+	case *hclsyntax.FunctionCallExpr:
+		f, ok := e.table[n.Name]
+		if !ok {
+			return
+		}
+		for i := range n.Args {
+			e.watch(&n.Args[i], 0)
+			if w, ok := n.Args[i].(watched); ok {
+				w.converted = converts(f, i)
+				n.Args[i] = w
+			}
+		}
+	case *hclsyntax.ConditionalExpr:
+		e.watch(&n.TrueResult, 0)
+		e.watch(&n.FalseResult, 0)
+	case *hclsyntax.ForExpr:
+		body := 1
+		for _, part := range []hclsyntax.Expression{n.KeyExpr, n.ValExpr, n.CondExpr} {
+			if part == nil {
+				continue
+			}
+			for _, t := range part.Variables() {
+				if name, ok := second(t); ok && t.RootName() == root {
+					body += sizes[name]
+				}
+			}
+		}
+		// The condition is looked at in each round, and the value only where it holds.
+		if n.KeyExpr != nil {
+			e.watch(&n.KeyExpr, 0)
+		}
+		if n.CondExpr != nil {
+			e.watch(&n.CondExpr, body)
+			body = 0
+		}
+		e.watch(&n.ValExpr, body)
 	}
-	// The condition is looked at in each round, and the value only where it holds.
-	first := &loop.ValExpr
-	if loop.CondExpr != nil {
-		first = &loop.CondExpr
+}
+
+// watch makes an expression cost a number of steps each time, and what it adds to a text.
+func (e *evaluation) watch(expr *hclsyntax.Expression, steps int) {
+	switch inner := (*expr).(type) {
+	case watched:
+		return
+	case *hclsyntax.ObjectConsKeyExpr: // which the library looks for
+		return
+	case *hclsyntax.LiteralValueExpr:
+		if steps == 0 && (inner.Val.Type() != cty.String || inner.Val.IsNull() || len(inner.Val.AsString()) < perStep) && !endless(inner.Val) {
+			return
+		}
 	}
-	*first = round{*first, func() { e.spend(body) }}
+	*expr = watched{Expression: *expr, evaluation: e, steps: steps}
+}
+
+// perStep is how many bytes of text are one step.
+const perStep = 64
+
+// endless reports a number that can't be written out.
+func endless(v cty.Value) bool {
+	if v.IsMarked() || v.IsNull() || !v.IsKnown() || v.Type() != cty.Number {
+		return false
+	}
+	f := v.AsBigFloat()
+	if f.IsInf() {
+		return false // the library refuses it by name
+	}
+	exponent := f.MantExp(nil)
+	return exponent > maxBits || exponent < -maxBits
 }
 
 // second is the name behind the first dot of a reference.
@@ -405,15 +523,38 @@ func second(t hcl.Traversal) (string, bool) {
 	return a.Name, ok
 }
 
-// round is the body of a loop, whose rounds are counted.
-type round struct {
+// watched is an expression whose steps are counted.
+type watched struct {
 	hclsyntax.Expression
-	begin func()
+	evaluation *evaluation
+	steps      int
+	// converted says that what has items of several types becomes a list, for which the library compares each with each.
+	converted bool
 }
 
-func (r round) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
-	r.begin()
-	return r.Expression.Value(ctx)
+// converts reports whether a function takes its i-th argument for a list, a set or a map.
+func converts(f function.Function, i int) bool {
+	p := f.VarParam()
+	if params := f.Params(); i < len(params) {
+		p = &params[i]
+	}
+	return p != nil && p.Type.IsCollectionType()
+}
+
+func (w watched) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
+	w.evaluation.spend(w.steps)
+	v, ds := w.Expression.Value(ctx)
+	if endless(v) {
+		panic(overWork{})
+	}
+	if t := v.Type(); w.converted && v.IsKnown() && !v.IsNull() && !v.IsMarked() && (t.IsTupleType() || t.IsObjectType()) {
+		n := v.LengthInt()
+		w.evaluation.spend(n * n / 1024)
+	}
+	if !v.IsMarked() && v.Type() == cty.String && v.IsKnown() && !v.IsNull() {
+		w.evaluation.spend(len(v.AsString()) / perStep)
+	}
+	return v, ds
 }
 
 // sizeOf returns how large a value is, or that it is larger than maxSize. Lists may hold one list any number of times.
@@ -429,6 +570,8 @@ func sizeOf(v cty.Value) (int, bool) {
 			return true
 		}
 		switch t := v.Type(); {
+		case t == cty.Number && endless(v):
+			return false
 		case t == cty.String:
 			size += len(v.AsString())
 		case t.IsObjectType() || t.IsMapType() || t.IsListType() || t.IsSetType() || t.IsTupleType():
@@ -523,8 +666,11 @@ func (e *evaluation) reference(t hcl.Traversal, root string, names []string) (st
 		e.report(at, "what is in %s is named behind a dot, as in helmfile: %s.NAME.", from, from)
 		return "", false
 	}
-	if !slices.Contains(names, a.Name) {
+	if _, found := slices.BinarySearch(names, a.Name); !found {
 		hint := "Define it."
+		if len(e.diags) >= maxReports {
+			return "", false
+		}
 		if near := diag.Nearest(a.Name, names); near != "" {
 			hint = fmt.Sprintf("Did you mean %q?", from+"."+near)
 		}

@@ -85,7 +85,11 @@ func off(h runlevel.Hook, o Options) diag.Diagnostic {
 
 // refusal says why a hook does not run.
 func refusal(h runlevel.Hook, event string, o Options) diag.Diagnostics {
-	if !o.Allowed || o.Programs == nil {
+	if o.Allowed && o.Programs == nil {
+		return diag.Diagnostics{problem(h, diag.ProgramForbidden, "the hook %s runs a program at %s, and no program can run here: the stack is not in a directory. "+
+			"Take the stack from a directory, or leave the hooks out of it.", name(h), event)}
+	}
+	if !o.Allowed {
 		return diag.Diagnostics{problem(h, diag.ProgramForbidden, "the hook %s runs a program at %s, which a state file may only where you allow it. "+
 			"Allow it: --allow hooks", name(h), event)}
 	}

@@ -300,7 +300,8 @@ func (s *StateFile) OutputPath(ctx context.Context, text string, state *runlevel
 }
 
 // Render renders the installed releases of every state file and hands them to take one after the other in the order they are
-// applied. After the first error among the diagnostics take is not called any more; some may have been taken before.
+// applied. After the first error among the diagnostics take is not called any more; some may have been taken before. An object that
+// two releases want is a warning, as helmfile prints both; who applies them refuses it.
 func (s *StateFile) Render(ctx context.Context, o Capabilities, take func(RenderedRelease) error) (diag.Diagnostics, error) {
 	return s.render(ctx, o, false, take)
 }
@@ -326,7 +327,8 @@ func (s *StateFile) render(ctx context.Context, o Capabilities, check bool, take
 		for j := range set.releases {
 			set.releases[j].SkipCRDs = false // helmfile asks it when it installs; what is printed is the flag's business
 		}
-		set.version = o.KubeVersion
+		// helmfile template prints both.
+		set.version, set.overlap = o.KubeVersion, true
 		caps := Stage{Values: s.o.Values}.capabilities(o)
 		more, err = set.settle(ctx, caps)
 		diags = append(diags, more...)

@@ -239,6 +239,8 @@ type renderSet struct {
 	releases []runlevel.Release
 	charts   map[string]*chart.Chart
 	caps     render.Capabilities
+	// overlap says that an object which several releases want is only warned about, since nothing is applied.
+	overlap bool
 	// version is the version of Kubernetes that the user named, or "".
 	version string
 	// change changes what a release rendered as the release asks; nil changes nothing.
@@ -415,7 +417,14 @@ func (s *renderSet) stream(ctx context.Context, look inspect, take func(manifest
 	if err != nil || failed {
 		return diags, err
 	}
-	return append(diags, wanted.Duplicates()...), nil
+	twice := wanted.Duplicates()
+	if s.overlap {
+		for i := range twice {
+			twice[i].Severity = diag.Warning
+			twice[i].Detail += " diff and apply refuse it."
+		}
+	}
+	return append(diags, twice...), nil
 }
 
 // definition is the kind of a custom resource definition.

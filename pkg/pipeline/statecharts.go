@@ -15,21 +15,71 @@ import (
 	"github.com/redkubes/otomi/pkg/runlevel"
 	"github.com/redkubes/otomi/pkg/template"
 	"github.com/redkubes/otomi/pkg/transform"
+	"github.com/redkubes/otomi/pkg/value"
 )
 
 // defaultFetchDir is helmfile's template of the directories of fetch --output-dir (pkg/state, DefaultFetchOutputDirTemplate).
 const defaultFetchDir = `{{ .OutputDir }}{{ if .Release.Namespace }}/{{ .Release.Namespace }}{{ end }}` +
 	`{{ if .Release.KubeContext }}/{{ .Release.KubeContext }}{{ end }}/{{ .Release.Name }}/{{ .ChartName }}/{{ or .Release.Version "latest" }}`
 
+// Fetched are the charts of the releases of state files.
+type Fetched struct {
+	// Charts counts them, and Files are those that are to be written.
+	Charts int
+	Files  []WrittenFile
+	// paths are the directories of the charts that are written, by the namespace and name of their release as they are written.
+	paths map[*runlevel.State]map[[2]string]string
+}
+
+// State is a state file whose releases take their charts from where they are written, as helmfile's fetch --write-output prints it
+// (helmfile 1.7, pkg/app, Fetch).
+func (f Fetched) State(s *runlevel.State) *runlevel.State {
+	out := *s
+	document := *s.Document
+	document.Fields = slices.Clone(document.Fields)
+	out.Document = &document
+	for i, field := range document.Fields {
+		if field.Key != "releases" {
+			continue
+		}
+		list := *field.Value
+		list.Items = slices.Clone(list.Items)
+		for j, n := range list.Items {
+			to, ok := f.paths[s][[2]string{n.Get("namespace").Text(), n.Get("name").Text()}]
+			if !ok {
+				continue
+			}
+			release := *n
+			release.Fields = nil
+			for _, one := range n.Fields {
+				switch one.Key {
+				case "chartPath":
+					continue
+				case "chart":
+					one.Value = value.NewScalar(one.Value.Origin, to)
+				}
+				release.Fields = append(release.Fields, one)
+			}
+			list.Items[j] = &release
+		}
+		document.Fields[i].Value = &list
+	}
+	return &out
+}
+
 // FetchedCharts loads the charts of the installed releases that come from elsewhere, which puts them into the cache. Where dir is
 // named it returns their files in the directory below it that a template names, empty means helmfile's own; and those of local
 // charts, as helmfile copies them.
-func (s *StateFile) FetchedCharts(ctx context.Context, dir, name string) (files []WrittenFile, charts int, ds diag.Diagnostics, err error) {
+func (s *StateFile) FetchedCharts(ctx context.Context, dir, name string) (Fetched, diag.Diagnostics, error) {
 	if name == "" {
 		name = defaultFetchDir
 	}
+	out := Fetched{paths: map[*runlevel.State]map[[2]string]string{}}
+	var ds diag.Diagnostics
 	for i, l := range s.Levels {
 		change := s.changes(s.States[i])
+		paths := map[[2]string]string{}
+		out.paths[s.States[i]] = paths
 		for _, r := range l.Releases {
 			if !r.Installed {
 				continue
@@ -38,7 +88,7 @@ func (s *StateFile) FetchedCharts(ctx context.Context, dir, name string) (files 
 				if added := dependency(r, d); isRemote(added) {
 					_, more, err := s.chart(ctx, added)
 					if ds = append(ds, more...); err != nil {
-						return nil, 0, ds, err
+						return Fetched{}, ds, err
 					}
 				}
 			}
@@ -50,12 +100,12 @@ func (s *StateFile) FetchedCharts(ctx context.Context, dir, name string) (files 
 			loaded, more, err := s.chart(ctx, r)
 			ds = append(ds, more...)
 			if err != nil {
-				return nil, 0, ds, err
+				return Fetched{}, ds, err
 			}
 			if loaded == nil {
 				continue
 			}
-			charts++
+			out.Charts++
 			if dir == "" {
 				continue
 			}
@@ -67,12 +117,13 @@ func (s *StateFile) FetchedCharts(ctx context.Context, dir, name string) (files 
 			if isRemote(r) {
 				to = path.Join(to, loaded.Name) // where helm unpacks the archive
 			}
+			paths[[2]string{r.WrittenNamespace, r.Name}] = to
 			for _, f := range loaded.Files {
-				files = append(files, WrittenFile{Name: path.Join(to, f.Name), Data: f.Data})
+				out.Files = append(out.Files, WrittenFile{Name: path.Join(to, f.Name), Data: f.Data})
 			}
 		}
 	}
-	return files, charts, ds, nil
+	return out, ds, nil
 }
 
 // fetchedName is the chart of a release as helmfile names its directory (pkg/state, getOCIQualifiedChartName, forcedDownloadChart): that

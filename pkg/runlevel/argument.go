@@ -1,7 +1,7 @@
 package runlevel
 
 import (
-	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -181,11 +181,21 @@ func (r *reader) argument(rel *Release, a Argument) bool {
 			return true
 		}
 		r.report(diag.RunlevelUnsupported, a.Range, "%s: %q is an argument for Helm's command line that otomi, which runs no helm, has nothing for. "+
-			"Use the key of helmDefaults or of the release that says what is meant, or drop it.", a.from, strings.TrimSuffix(fmt.Sprintf("%s=%s", a.Name, a.Value), "="))
+			"Use the key of helmDefaults or of the release that says what is meant, or drop it.", a.from, shownArgument(a))
 		return false
 	}
 	return true
 }
+
+// shownArgument is an argument as it is written, but for what may be a secret: --password, --token.
+func shownArgument(a Argument) string {
+	if a.Value == "" || secretArgument.MatchString(a.Name) {
+		return a.Name
+	}
+	return a.Name + "=" + a.Value
+}
+
+var secretArgument = regexp.MustCompile(`(?i)pass|token|secret|key|user|header`)
 
 // cascades are the ways that what belongs to a deleted object goes.
 var cascades = []string{"background", "foreground", "orphan"}

@@ -20,3 +20,10 @@ func TestArgumentsAreCollectedAsHelmfileDoes(t *testing.T) {
 		require.Equal(t, want, ParseArguments(text), text)
 	}
 }
+
+func TestPasswordOfAnArgumentWasShown(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "--password", shownArgument(ParseArguments("--password=s3cret")[0]))
+	require.Equal(t, "--kube-token", shownArgument(ParseArguments("--kube-token s3cret")[0]))
+	require.Equal(t, "--kube-context=a", shownArgument(ParseArguments("--kube-context=a")[0]))
+}

@@ -27,8 +27,8 @@ type pattern struct {
 	re   *regexp.Regexp
 }
 
-// action is an action of a template within one line.
-var action = regexp.MustCompile(`\{\{.*?\}\}`)
+// action is an action of a template within one line. Braces in its texts do not end it.
+var action = regexp.MustCompile("\\{\\{(?:\"(?:\\\\.|[^\"\\\\])*\"|`[^`]*`|[^`\"])*?\\}\\}")
 
 // maxAligned bounds the texts that are aligned, in lines.
 const maxAligned = 20_000

@@ -5,7 +5,8 @@ set -eu
 cd "$(dirname "$0")"
 bin=$(mktemp -d)
 trap 'rm -rf "$bin"' EXIT
-(cd ../.. && go build -o "$bin/helm" helm.sh/helm/v3/cmd/helm)
+(cd ../.. && make --no-print-directory helm)
+cp ../../bin/helm "$bin/"
 helmfile="${HELMFILE:-}"
 if [ -z "$helmfile" ]; then
 	helmfile="$bin/helmfile"
