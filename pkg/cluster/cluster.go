@@ -175,7 +175,7 @@ func newClient(config *rest.Config, name string, o Options) (*Client, error) {
 	// No rate limit of our own: what runs side by side is bounded, and an API server that has enough says so (429).
 	config.QPS = -1
 	config.WarningHandler = w
-	config.Dial = dialer(o.DialTimeout)
+	config.Dial = f.dialer(dialer(o.DialTimeout))
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		// Inside the repetition, so that each attempt has a deadline of its own.
 		return &retrying{next: &fencing{fence: f, next: &headerTimeout{next: next, limit: orDefault(o.HeaderTimeout, 60*time.Second)}}}
