@@ -89,7 +89,7 @@ func (d *deployment) apply(ctx context.Context, plan pipeline.Plan, client *pipe
 	if err != nil {
 		return pipeline.Unstarted(plan), err
 	}
-	defer d.giveBack(ctx, holding)
+	defer d.giveBack(ctx, holding, &err)
 	o.Run = holding.Run
 	return pipeline.Apply(held, plan, client, o)
 }

@@ -425,7 +425,7 @@ func (a *app) applyHeld(ctx context.Context, s *stateSites, d pipeline.Deploymen
 	if err != nil {
 		return d.Unstarted(), err
 	}
-	defer a.giveBack(ctx, holding)
+	defer a.giveBack(ctx, holding, &err)
 	o.Run = holding.Run
 	return s.Apply(held, d, s.Programs(o, d, verb))
 }

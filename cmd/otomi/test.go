@@ -88,7 +88,7 @@ func (a *app) testHeld(ctx context.Context, s *stateSites, o testOptions) (n int
 	if err != nil {
 		return 0, err
 	}
-	defer a.giveBack(ctx, holding)
+	defer a.giveBack(ctx, holding, &err)
 	to := pipeline.TestOptions{Timeout: time.Duration(o.state.timeout) * time.Second, Cleanup: o.cleanup}
 	var failures []error
 	for _, site := range s.sites {

@@ -208,6 +208,19 @@ func TestStaleLeaseIsTakenOverByItsOwnDuration(t *testing.T) {
 	require.NoError(t, second.Release(t.Context()))
 }
 
+func TestLeaseThatWasLostBeforeItWasGivenBackIsTold(t *testing.T) {
+	t.Parallel()
+	k := &keeper{}
+	c := connected(t, k.serve(t))
+	l, err := c.TakeLease(t.Context(), LeaseOptions{Holder: "me", Duration: time.Hour})
+	require.NoError(t, err)
+	other := "other"
+	k.set(func() { k.lease.Spec.HolderIdentity = &other })
+	var unheld *manifest.Unheld
+	require.ErrorAs(t, l.Release(t.Context()), &unheld)
+	require.Equal(t, "other", k.held().Name)
+}
+
 func TestRunThatStoodStillGoesOnWhereNobodyTookItsLease(t *testing.T) {
 	t.Parallel()
 	k := &keeper{}
@@ -296,7 +309,7 @@ func TestFreedOrDeletedLeaseIsLost(t *testing.T) {
 			require.ErrorContains(t, l.Err(), want)
 			var unheld *manifest.Unheld
 			require.True(t, errors.As(put(t.Context(), c), &unheld))
-			require.NoError(t, l.Release(t.Context()))
+			require.ErrorAs(t, l.Release(t.Context()), &unheld)
 		})
 	}
 }
