@@ -253,15 +253,15 @@ func (l *Lease) write(ctx context.Context, live *coordination.Lease) error {
 // spec is a Lease as we hold it.
 func (l *Lease) spec(now time.Time, before coordination.LeaseSpec) coordination.LeaseSpec {
 	seconds, at := int32(math.Ceil(l.duration.Seconds())), metav1.NewMicroTime(now)
-	transitions := int32(0)
+	changes := int32(0)
 	if before.LeaseTransitions != nil {
-		transitions = *before.LeaseTransitions
+		changes = *before.LeaseTransitions
 	}
 	spec := coordination.LeaseSpec{
-		HolderIdentity: &l.holder, LeaseDurationSeconds: &seconds, RenewTime: &at, AcquireTime: before.AcquireTime, LeaseTransitions: &transitions,
+		HolderIdentity: &l.holder, LeaseDurationSeconds: &seconds, RenewTime: &at, AcquireTime: before.AcquireTime, LeaseTransitions: &changes,
 	}
 	if before.HolderIdentity == nil || *before.HolderIdentity != l.holder {
-		transitions++
+		changes++
 		spec.AcquireTime = &at
 	}
 	return spec
@@ -416,8 +416,8 @@ func (l *Lease) giveBack(ctx context.Context) error {
 			return err
 		}
 		if err != nil || holderOf(live).Name != l.holder {
-			if sent {
-				return nil // the answer to the write that freed it was lost
+			if sent && err == nil && l.live != nil && transitions(live) == transitions(l.live) {
+				return nil // nobody had it since: the answer to the write that freed it was lost
 			}
 			return &manifest.Unheld{Reason: "somebody else has had the lease of the cluster since"}
 		}
@@ -425,6 +425,14 @@ func (l *Lease) giveBack(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// transitions counts the holders that a Lease had.
+func transitions(live *coordination.Lease) int32 {
+	if live.Spec.LeaseTransitions == nil {
+		return 0
+	}
+	return *live.Spec.LeaseTransitions
 }
 
 // free takes the holder out of a Lease, unless it was written since it was read.
