@@ -17,6 +17,13 @@ that do not differ are not touched. On a terminal it asks first, unless --yes is
 
   otomi apply -c aws/demo
   otomi apply -c aws/demo --yes -l team=alpha
+  otomi apply -c aws/demo --dry-run
+
+A plan that ` + "`otomi diff --out`" + ` wrote is carried out as it is, without a question. Where the values,
+a chart, a record or an object is not as it was, nothing is done and what moved is shown.
+
+  otomi diff -c aws/demo --out plan.json
+  otomi apply plan.json
 
 State files are applied as helmfile does it: file by file, without a question unless
 --interactive is given, waiting for the releases that say so.
@@ -32,6 +39,8 @@ type applyOptions struct {
 	// every applies also what does not differ: the verb sync.
 	every bool
 	state deployStateOptions
+	plan  planOptions
+	dry   dryRunOptions
 }
 
 func (o *applyOptions) flags(flags *pflag.FlagSet) {
@@ -41,24 +50,35 @@ func (o *applyOptions) flags(flags *pflag.FlagSet) {
 	o.fleet.target.cache.flags(flags)
 	flags.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	flags.BoolVar(&o.detailedExitcode, "detailed-exitcode", false, "exit with 2 when something was changed")
+	o.dry.flags(flags)
 	o.state.flags(flags)
 }
 
 func newApply(a *app) *cobra.Command {
 	var o applyOptions
 	cmd := &cobra.Command{
-		Use:   "apply",
+		Use:   "apply [PLAN]",
 		Short: "make the cluster equal to the values",
 		Long:  applyHelp,
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return runApply(cmd.Context(), a, o) },
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				plan, err := a.readPlan(args[0], cmd.Flags(), o.fleet.target.allow)
+				if err != nil {
+					return err
+				}
+				// Who wrote the plan into a file has seen it.
+				o.plan, o.yes = plan, true
+			}
+			return runApply(cmd.Context(), a, o)
+		},
 	}
 	o.flags(cmd.Flags())
 	return cmd
 }
 
 func runApply(ctx context.Context, a *app, o applyOptions) (err error) {
-	if err := o.hold.check(); err != nil {
+	if err := errors.Join(o.hold.check(), o.dry.check()); err != nil {
 		return err
 	}
 	if plain, err := a.plainDeployment(&o.state, &o.fleet); plain || err != nil {
@@ -89,6 +109,12 @@ func runApply(ctx context.Context, a *app, o applyOptions) (err error) {
 	})
 	if err != nil {
 		return errors.Join(d.document(), err)
+	}
+	if err := f.stillSo(ctx, o.plan, d.places()); err != nil {
+		return err
+	}
+	if o.dry.on() {
+		return d.rehearsed(o.detailedExitcode)
 	}
 	changed, err := d.carryOut(ctx, question{verb: "apply", yes: o.yes})
 	if err == nil && changed && o.detailedExitcode {

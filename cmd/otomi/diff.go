@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -17,6 +18,7 @@ nothing is printed on standard output.
 
   otomi diff -c aws/demo
   otomi diff -c aws/demo -l team=alpha --detailed-exitcode
+  otomi diff -c aws/demo --out plan.json && otomi apply plan.json
   otomi diff -f helmfile.yaml -e prod`
 
 type diffOptions struct {
@@ -24,6 +26,7 @@ type diffOptions struct {
 	compare          compareOptions
 	detailedExitcode bool
 	state            deployStateOptions
+	plan             planOptions
 }
 
 // compareOptions say how a cluster is compared with what is wanted of it.
@@ -60,16 +63,20 @@ func newDiff(a *app) *cobra.Command {
 	o.compare.flags(cmd.Flags())
 	o.fleet.target.cache.flags(cmd.Flags())
 	cmd.Flags().BoolVar(&o.detailedExitcode, "detailed-exitcode", false, "exit with 2 when there are differences")
+	o.plan.outFlag(cmd.Flags())
 	o.state.flags(cmd.Flags())
 	return cmd
 }
 
 func runDiff(ctx context.Context, a *app, o diffOptions) (err error) {
 	if plain, err := a.plainDeployment(&o.state, &o.fleet); plain || err != nil {
-		if err != nil {
+		if err := errors.Join(err, o.plan.check(o.state.stateOptions)); err != nil {
 			return err
 		}
 		return a.diffState(ctx, o)
+	}
+	if err := o.plan.check(o.state.stateOptions); err != nil {
+		return err
 	}
 	f, err := a.gather(ctx, o.fleet, "diff")
 	if err != nil {
@@ -77,14 +84,19 @@ func runDiff(ctx context.Context, a *app, o diffOptions) (err error) {
 	}
 	defer a.close(f.platform, o.fleet.target.cache)
 	defer func() { err = f.done(ctx, err) }()
+	flags, err := f.planFlags(o.plan)
+	if err != nil {
+		return err
+	}
 	var plans []pipeline.Plan
+	var places []pipeline.PlanPlace
 	differ := false
 	err = f.each(ctx, func(ctx context.Context, stage pipeline.Stage, client *pipeline.Client) error {
 		plan, err := f.plan(ctx, stage, client, o.compare.diff())
 		if err != nil {
 			return err
 		}
-		plans = append(plans, plan)
+		plans, places = append(plans, plan), append(places, pipeline.PlanPlace{Plan: plan, Client: client})
 		differ = differ || !plan.Empty()
 		f.failed = f.failed || plan.Counts().Invalid > 0
 		return nil
@@ -94,6 +106,11 @@ func runDiff(ctx context.Context, a *app, o diffOptions) (err error) {
 	}
 	if err := a.report.Plans(plans, o.fleet.output); err != nil {
 		return err
+	}
+	if o.plan.out != "" {
+		if err := f.writePlan(ctx, o.plan, places, flags); err != nil {
+			return err
+		}
 	}
 	if differ && o.detailedExitcode && !f.failed {
 		return exit(exitDifferences)

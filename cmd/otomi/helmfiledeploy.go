@@ -290,6 +290,11 @@ func (a *app) diffState(ctx context.Context, o diffOptions) (err error) {
 	if err := a.report.PlansOf(plans, o.state.shown(o.fleet.output)); err != nil {
 		return err
 	}
+	if o.plan.out != "" {
+		if err := a.writeStatesPlan(ctx, o.plan, all, o.state.stateOptions, o.fleet); err != nil {
+			return err
+		}
+	}
 	differ := false
 	for _, plan := range plans {
 		differ = differ || !plan.Empty()
@@ -322,6 +327,12 @@ func (a *app) applyState(ctx context.Context, o applyOptions) (err error) {
 	if err := a.compareStates(ctx, all, compare); err != nil {
 		return err
 	}
+	if err := a.statesStillSo(ctx, o.plan, all, o.fleet); err != nil {
+		return err
+	}
+	if o.dry.on() {
+		return a.rehearsedStates(all, o.state, o.fleet, o.detailedExitcode)
+	}
 	changed, err := a.carryOutStates(ctx, all, o.state, o.fleet, o.hold, question{verb: verb, yes: o.yes})
 	if err == nil && changed && o.detailedExitcode {
 		return exit(exitDifferences)
@@ -344,6 +355,9 @@ func (a *app) destroyState(ctx context.Context, o destroyOptions) (err error) {
 			}
 			s.plans = append(s.plans, plan)
 		}
+	}
+	if o.dry.on() {
+		return a.rehearsedStates(all, o.state, o.fleet, false)
 	}
 	_, err = a.carryOutStates(ctx, all, o.state, o.fleet, o.hold, question{verb: "destroy", yes: o.yes})
 	return err

@@ -420,6 +420,7 @@ func (c *comparison) deferRefusal(x *candidate, o manifest.Object, change *Chang
 			continue
 		}
 		change.Deferred, change.Invalid = "not yet: "+change.Invalid, ""
+		change.Unknown = "the cluster can say what becomes of it only when its definition is changed"
 		change.Reason = fmt.Sprintf("%s changes before", d.id)
 		// Within a runlevel nothing is asked again: the apply itself is the judge.
 		change.Refused = d.by.level < x.level
@@ -454,6 +455,7 @@ func (c *comparison) compareObject(ctx context.Context, x *candidate, o manifest
 		if guarded {
 			change.Seen, change.UID, change.Live = Seen(before), UID(before), LiveDigest(before, o.Data)
 		}
+		change.By, change.At = lastWriter(before)
 		if !crd {
 			c.judgeOwner(x, o, before, &change)
 		}
@@ -465,7 +467,8 @@ func (c *comparison) compareObject(ctx context.Context, x *candidate, o manifest
 		switch {
 		case change.Action == Replace:
 			change.Before, change.After = c.pair(o.ID, before, after)
-		case !found:
+			change.Immutable = immutable(refusal, clean(before), clean(after))
+		case !found || change.Unknown != "":
 			change.After = c.sent(o)
 		}
 		return change, nil
@@ -530,6 +533,7 @@ func (c *comparison) judgeUnknown(x *candidate, o manifest.Object, change *Chang
 			versions = append(versions, d.versions...)
 		case d.by.before(x):
 			change.Reason, change.Refused = "its kind is not known to the cluster yet", false
+			change.Unknown = "its kind is not served yet, so that neither its schema nor admission could be asked"
 			return
 		default:
 			late = d.by
@@ -574,8 +578,15 @@ func (c *comparison) judgeOwner(x *candidate, o manifest.Object, live map[string
 		if slices.ContainsFunc(x.inventory, func(have manifest.Object) bool { return have.ID == o.ID }) {
 			return
 		}
-		change.Action = Adopt
-		change.Reason = "it is there and belongs to no release"
+		change.Action, change.Reason = Adopt, "it is there and belongs to no release"
+		if tool := anotherTool(live); tool != "" && !namespace {
+			change.Action, change.Reason = TakeOver, "it belongs to "+tool
+			if c.o.TakeOwnership || x.release.TakeOwnership {
+				return
+			}
+			change.Invalid = fmt.Sprintf("it belongs to %s, which would go on writing it. Take it out of the chart, or end that and let the release have it: --take-ownership", tool)
+			return
+		}
 		if c.o.TakeOwnership || x.release.TakeOwnership || namespace {
 			return
 		}
@@ -583,7 +594,7 @@ func (c *comparison) judgeOwner(x *candidate, o manifest.Object, live map[string
 	case c.inRun(owner) && !slices.Contains(c.wantedBy[o.ID], owner.String()):
 		change.Reason = "it moves from release " + owner.String()
 	default:
-		change.Action = Adopt
+		change.Action = TakeOver
 		change.Reason = "it belongs to release " + owner.String()
 		if c.o.TakeOwnership || x.release.TakeOwnership {
 			return
@@ -602,9 +613,17 @@ func (c *comparison) judgeRefusal(x *candidate, o manifest.Object, r *manifest.R
 	switch {
 	case r.Reason == manifest.RefusedNoNamespace && !found && c.namespaces[o.Namespace]:
 		// The run makes the namespace before it needs it.
+		change.Unknown = fmt.Sprintf("the namespace %s is not there yet, so that defaults and admission could not be asked", o.Namespace)
+		return
+	case r.Reason == manifest.RefusedRehearsal:
+		change.Unknown = r.Message
+		if change.Reason == "" {
+			change.Reason = "what becomes of it is not known: " + r.Message
+		}
 		return
 	case r.Reason == manifest.RefusedTerminating && c.namespaces[o.Namespace]:
 		change.Reason = fmt.Sprintf("the namespace %s is being deleted and will be made anew", o.Namespace)
+		change.Unknown = "its namespace is being deleted, so that admission could not be asked"
 		return
 	case r.Reason == manifest.RefusedNoNamespace && !found:
 		change.Invalid = fmt.Sprintf("the namespace %s is not there. Set createNamespace on the release, or make it in an earlier runlevel", o.Namespace)
@@ -635,6 +654,7 @@ func (c *comparison) compareGone(ctx context.Context, x *candidate, o manifest.O
 		ID: o.ID, Version: o.Version, Source: o.Source, Action: Delete,
 		Seen: Seen(live), UID: UID(live),
 	}
+	change.By, change.At = lastWriter(live)
 	switch {
 	case manifest.Kept(live) || manifest.Kept(o.Data):
 		change.Action, change.Reason = Unchanged, "it is kept: "+manifest.ResourcePolicyAnnotation
@@ -695,6 +715,9 @@ func (x *candidate) planned(level string, o Options) Release {
 	}
 	if r.Atomic {
 		r.Wait = true // as with Helm
+	}
+	if last, found := x.history.last(); found {
+		r.Record = Record{Revision: last.Revision, Status: last.Status, Seen: last.Seen}
 	}
 	last, found := x.history.current().last()
 	if x.same {

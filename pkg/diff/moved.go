@@ -139,12 +139,20 @@ func (r Release) wanted(c Change) map[string]any {
 	return nil
 }
 
-// by names who wrote to an object last.
+// by names who wrote to an object last, and when.
 func by(live map[string]any) string {
-	if manager := ChangedBy(live); manager != "" {
+	return byAt(lastWriter(live))
+}
+
+// byAt is " by MANAGER at TIME", or nothing where nobody is known.
+func byAt(manager, at string) string {
+	switch {
+	case manager == "":
+		return ""
+	case at == "":
 		return " by " + manager
 	}
-	return ""
+	return " by " + manager + " at " + at
 }
 
 // told says what the records of a release are.

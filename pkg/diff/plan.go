@@ -19,8 +19,10 @@ const (
 	Replace Action = "replace"
 	// Delete: the release no longer has the object.
 	Delete Action = "delete"
-	// Adopt: the object is there and belongs to no release.
+	// Adopt: the object is there and belongs to nobody.
 	Adopt Action = "adopt"
+	// TakeOver: the object is there and belongs to another release, or to another tool.
+	TakeOver Action = "take over"
 	// Unchanged: the object is as it is wanted.
 	Unchanged Action = "unchanged"
 )
@@ -106,7 +108,17 @@ type Release struct {
 	Former []map[string]any `json:"-"`
 	// Digest is the digest of Wanted.
 	Digest string `json:"-"`
+	// Record is the newest record that the release was compared with; zero where there is none.
+	Record Record `json:"record,omitzero"`
 	// Seen is a digest of the records of the release that were compared: revisions, states, and when each was written.
+	Seen string `json:"-"`
+}
+
+// Record is a record of a release as it was listed.
+type Record struct {
+	Revision int             `json:"revision"`
+	Status   manifest.Status `json:"status"`
+	// Seen names its state: the resource version.
 	Seen string `json:"-"`
 }
 
@@ -116,6 +128,15 @@ func (r Release) Key() string { return manifest.Key(r.Namespace, r.Name) }
 // Owner is the release as the owner of its objects.
 func (r Release) Owner() manifest.Owner {
 	return manifest.Owner{Namespace: r.Namespace, Name: r.Name}
+}
+
+// MarshalJSON adds the counts, so that nobody needs to count.
+func (p Plan) MarshalJSON() ([]byte, error) {
+	type plan Plan
+	return json.Marshal(struct {
+		plan
+		Counts Counts `json:"counts"`
+	}{plan(p), p.Counts()})
 }
 
 // MarshalJSON writes times in seconds.
@@ -138,6 +159,12 @@ type Change struct {
 	Reason string `json:"reason,omitempty"`
 	// Invalid says why the object can't be applied; apply stops at its runlevel. It ends in what to do.
 	Invalid string `json:"invalid,omitempty"`
+	// Unknown says why nobody could tell what the cluster makes of the object: its kind is not served yet, its namespace is not
+	// there, a webhook takes no dry run, or it is deferred. After is then what is sent, without what admission and defaults make
+	// of it, and Before is nil.
+	Unknown string `json:"unknown,omitempty"`
+	// Immutable are the fields, as the cluster names them, for which an object has to be replaced.
+	Immutable []string `json:"immutable,omitempty"`
 	// Deferred is why the cluster would not take the object now, where that may change before the run gets to it: the
 	// CustomResourceDefinition of its kind does.
 	Deferred string `json:"deferred,omitempty"`
@@ -158,6 +185,9 @@ type Change struct {
 	Seen string `json:"-"`
 	UID  string `json:"-"`
 	Live string `json:"-"`
+	// By is the field manager, other than otomi, that wrote to the live object last, and At is when, as RFC 3339; empty where none did.
+	By string `json:"-"`
+	At string `json:"-"`
 }
 
 // Hook is a hook that runs when the release is applied.
@@ -176,6 +206,10 @@ type Counts struct {
 	Unchanged int `json:"unchanged"`
 	// Objects counts the changes by their action, without the unchanged.
 	Objects map[Action]int `json:"objects"`
+	// Hooks counts the hooks that would run.
+	Hooks int `json:"hooks"`
+	// Unknown counts the objects of which nobody could tell what the cluster makes of them.
+	Unknown int `json:"unknown"`
 	// Invalid counts the releases that can't be applied.
 	Invalid int `json:"invalid"`
 }
@@ -198,7 +232,11 @@ func (p Plan) Counts() Counts {
 			if len(r.Problems()) > 0 {
 				c.Invalid++
 			}
+			c.Hooks += len(r.Hooks)
 			for _, o := range r.Objects {
+				if o.Unknown != "" {
+					c.Unknown++
+				}
 				if o.Action != Unchanged {
 					c.Objects[o.Action]++
 				}

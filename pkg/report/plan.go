@@ -157,7 +157,7 @@ func Summary(plan diff.Plan) string {
 		}
 	}
 	var objects []string
-	for _, action := range []diff.Action{diff.Create, diff.Update, diff.Replace, diff.Adopt, diff.Delete} {
+	for _, action := range []diff.Action{diff.Create, diff.Update, diff.Replace, diff.Adopt, diff.TakeOver, diff.Delete} {
 		if n := counts.Objects[action]; n > 0 {
 			objects = append(objects, fmt.Sprintf("%d to %s", n, action))
 		}
