@@ -26,6 +26,7 @@ func newDeployment(f *fleet, hold holdOptions) *deployment { return &deployment{
 
 // add takes the plan of one more cluster, and the hooks of its runlevels.
 func (d *deployment) add(plan pipeline.Plan, client *pipeline.Client, hooks *pipeline.Hooks) {
+	d.report.Hide(pipeline.HeldSecrets(plan))
 	d.plans, d.clients, d.hooks = append(d.plans, plan), append(d.clients, client), append(d.hooks, hooks)
 }
 

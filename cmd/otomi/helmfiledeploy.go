@@ -353,6 +353,7 @@ func (a *app) destroyState(ctx context.Context, o destroyOptions) (err error) {
 			if err != nil {
 				return err
 			}
+			a.report.Hide(pipeline.HeldSecrets(plan))
 			s.plans = append(s.plans, plan)
 		}
 	}

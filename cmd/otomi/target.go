@@ -105,6 +105,7 @@ func (a *app) connection(o connectOptions) pipeline.Connection {
 	if o.kubeconfig != "" {
 		files = []string{a.path(o.kubeconfig)}
 	}
+	a.report.Hide(pipeline.Credentials(files))
 	return pipeline.Connection{
 		Kubeconfig: files,
 		Context:    o.kubeContext,

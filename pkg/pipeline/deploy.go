@@ -120,7 +120,7 @@ func (p *Platform) Diff(ctx context.Context, stage Stage, client *Client, o Diff
 	return plan, formerSecrets(plan, stage.Values.Secrets()), diags, err
 }
 
-// formerSecrets finds what releases were given before in the places where they are given secrets now.
+// formerSecrets finds what releases were given before in the places where they are given secrets now, and what their Secrets hold.
 func formerSecrets(plan Plan, secrets []string) []string {
 	var found []string
 	var walk func(now, before any)
@@ -152,7 +152,7 @@ func formerSecrets(plan Plan, secrets []string) []string {
 			}
 		}
 	}
-	return found
+	return append(found, HeldSecrets(plan)...)
 }
 
 // clusterCapabilities are what charts see of a cluster that was asked.
