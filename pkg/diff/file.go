@@ -433,10 +433,11 @@ func (f File) Differences(now File) []Difference {
 		out = append(out, Difference{Group: group, Text: fmt.Sprintf(format, args...)})
 	}
 	f.clusters(now, add)
-	if len(out) > 0 {
-		return out
-	}
+	elsewhere := len(out) > 0
 	f.inputs(now, add)
+	if elsewhere {
+		return out // their releases can't be compared
+	}
 	for i, p := range f.Plans {
 		p.differences(now.Plans[i], f.where(i), len(out) > 0, add)
 	}
