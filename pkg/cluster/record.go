@@ -136,6 +136,9 @@ func (c *Client) CreateRecord(ctx context.Context, s manifest.Stored) error {
 	if apierrors.IsNotFound(err) {
 		return fmt.Errorf("creating the record of release %s: its namespace is not there: set createNamespace on the release, or make it in an earlier runlevel", s.Key())
 	}
+	if large := new(tooLargeError); errors.As(err, large) {
+		return tooLarge(s, int(*large))
+	}
 	if err != nil {
 		return fmt.Errorf("creating the record of release %s, revision %d: %w", s.Key(), s.Revision, recordError(s, err))
 	}
@@ -148,6 +151,9 @@ func (c *Client) UpdateRecord(ctx context.Context, s manifest.Stored) error {
 	if err == nil {
 		bound := &boundSecrets{SecretInterface: c.core.Secrets(s.Namespace), ctx: ctx, seen: s.Seen}
 		err = driver.NewSecrets(bound).Update(recordName(s.Name, s.Revision), rel)
+	}
+	if large := new(tooLargeError); errors.As(err, large) {
+		return tooLarge(s, int(*large))
 	}
 	if err != nil {
 		return fmt.Errorf("updating the record of release %s, revision %d: %w", s.Key(), s.Revision, recordError(s, err))
@@ -190,11 +196,17 @@ func (b *boundSecrets) List(_ context.Context, o metav1.ListOptions) (*v1.Secret
 }
 
 func (b *boundSecrets) Create(_ context.Context, s *v1.Secret, o metav1.CreateOptions) (*v1.Secret, error) {
+	if size := sizeOf(s); size > maxRecord {
+		return nil, tooLargeError(size)
+	}
 	return b.SecretInterface.Create(b.ctx, s, o)
 }
 
 func (b *boundSecrets) Update(_ context.Context, s *v1.Secret, o metav1.UpdateOptions) (*v1.Secret, error) {
 	s.ResourceVersion = b.seen
+	if size := sizeOf(s); size > maxRecord {
+		return nil, tooLargeError(size)
+	}
 	return b.SecretInterface.Update(b.ctx, s, o)
 }
 
