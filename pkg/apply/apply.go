@@ -101,6 +101,10 @@ type Options struct {
 	Now func() time.Time
 	// Parallel is how many releases of a group, and objects of a kind's rank, are applied side by side; 0 means 8.
 	Parallel int
+	// Holder is who runs this, USER@HOST; it is recorded.
+	Holder string
+	// OmitValues leaves the values, and the defaults of the chart, out of the records.
+	OmitValues bool
 	// History is how many revisions of each release are kept; 0 means what its plan says, and where that says nothing 10, as in
 	// Helm.
 	History int

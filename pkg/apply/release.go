@@ -398,6 +398,9 @@ func (r *run) uninstall(ctx context.Context, s *step) error {
 	record.Status, record.Description = manifest.Uninstalling, "Deletion in progress (or silently failed)"
 	// A run that still works on the release finds that its record is not its own any more.
 	record.Labels = with(record.Labels, diff.RunLabel, r.o.Run)
+	if interrupted(last) {
+		s.done = last.Labels[diff.HooksLabel]
+	}
 	if err := r.cluster.UpdateRecord(ctx, record); err != nil {
 		if r.arrived(ctx, record) {
 			return r.failUninstall(ctx, record, err)
@@ -463,21 +466,32 @@ func (r *run) hooks(ctx context.Context, s *step, event manifest.Event, record *
 		}
 		return strings.Compare(a.Name, b.Name)
 	})
+	ran := s.ran(event)
 	for i := range due {
 		if err := r.placeHook(ctx, s, &due[i].Object); err != nil {
 			return err
 		}
 		h := due[i]
+		if i < ran {
+			continue // an interrupted run ran it for the same content
+		}
 		s.hooked = true
-		ran := manifest.HookRun{Started: r.o.Now(), Phase: "Unknown"}
+		run := manifest.HookRun{Started: r.o.Now(), Phase: "Unknown"}
 		r.tell(s, Event{Kind: HookStarted, Object: h.ID, Message: string(event)})
 		err := r.hook(ctx, s, h.Hook)
-		ran.Completed, ran.Phase = r.o.Now(), "Succeeded"
+		run.Completed, run.Phase = r.o.Now(), "Succeeded"
 		if err != nil {
-			ran.Phase = "Failed"
+			run.Phase = "Failed"
 		}
-		record.Runs[h.place] = ran
+		record.Runs[h.place] = run
 		if err == nil {
+			if event == manifest.Test {
+				r.tell(s, Event{Kind: HookDone, Object: h.ID, Message: string(event)})
+				continue // what tests did is told by their caller
+			}
+			if err := r.progressed(ctx, event, i+1, record); err != nil {
+				return fmt.Errorf("recording that the %s hook is done: %w", event, err)
+			}
 			r.tell(s, Event{Kind: HookDone, Object: h.ID, Message: string(event)})
 			continue
 		}

@@ -63,7 +63,7 @@ func (r *run) takeAway(ctx context.Context, s *step) error {
 		return err
 	}
 	back := *s
-	back.release.Action, back.release.Objects = diff.Uninstall, going
+	back.release.Action, back.release.Objects, back.done = diff.Uninstall, going, ""
 	return r.uninstall(ctx, &back)
 }
 
@@ -87,7 +87,7 @@ func (r *run) goBack(ctx context.Context, s *step) (int, error) {
 		return 0, err
 	}
 	back := *s
-	back.back = target.Revision
+	back.back, back.done = target.Revision, ""
 	if back.release.Objects, err = r.gone(ctx, s, s.release.Wanted.Objects, stored.Objects); err != nil {
 		return 0, err
 	}

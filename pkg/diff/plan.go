@@ -2,6 +2,7 @@ package diff
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/redkubes/otomi/pkg/manifest"
@@ -52,6 +53,11 @@ type Plan struct {
 	Levels []Level `json:"levels"`
 	// Warnings are what the API server warned of while the plan was made: deprecated API versions and the like.
 	Warnings []string `json:"warnings,omitempty"`
+	// Notes are sentences about what the plan leaves as it is although it may be unwanted.
+	Notes []string `json:"notes,omitempty"`
+	// Inventory and Commit are those of Input.
+	Inventory string `json:"inventory,omitempty"`
+	Commit    string `json:"commit,omitempty"`
 }
 
 // Level is one runlevel of a plan.
@@ -106,6 +112,17 @@ type Release struct {
 	// Former are the values of the release's records that had to be read: of the deployed one, and of those after it that did not
 	// get so far. What any of them holds may be in the cluster.
 	Former []map[string]any `json:"-"`
+	// TakesOver is a revision that helm left unfinished long ago and that apply closes; 0 where there is none.
+	TakesOver int `json:"takesOver,omitempty"`
+	// Back is the revision that a rollback goes back to, whose hooks run; 0 of anything else.
+	Back int `json:"back,omitempty"`
+	// Stale says that the release is as it is wanted, and the labels of its record do not say so: they are written anew when
+	// apply writes anything at all. Owned is then what they say of its objects. It is empty where fields of the objects are
+	// some other party's that wrote them and wrote them back: the objects of Upkeep are applied first, so that they are ours
+	// again, or what that party does to them next would not be seen.
+	Stale  bool     `json:"-"`
+	Owned  string   `json:"-"`
+	Upkeep []Change `json:"-"`
 	// Digest is the digest of Wanted.
 	Digest string `json:"-"`
 	// Record is the newest record that the release was compared with; zero where there is none.
@@ -256,6 +273,13 @@ func (p Plan) Empty() bool {
 		}
 	}
 	return true
+}
+
+// Stale reports whether records are to be written anew of releases that are as they are wanted.
+func (p Plan) Stale() bool {
+	return slices.ContainsFunc(p.Levels, func(l Level) bool {
+		return slices.ContainsFunc(l.Releases, func(r Release) bool { return r.Stale })
+	})
 }
 
 // Problems lists why the release can't be applied: a sentence each, naming the object and its template.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/redkubes/otomi/pkg/apply"
 	"github.com/redkubes/otomi/pkg/cluster"
@@ -82,6 +83,10 @@ type DiffOptions struct {
 	TakeOwnership bool
 	// Force allows objects to be replaced that can't be changed in place.
 	Force bool
+	// NoPrune leaves what releases no longer have, and releases that left.
+	NoPrune bool
+	// Unlocked says that no lease is taken before the plan is carried out.
+	Unlocked bool
 	// Every makes releases differ that do not, so that all of them are applied.
 	Every bool
 }
@@ -104,15 +109,24 @@ func (p *Platform) Diff(ctx context.Context, stage Stage, client *Client, o Diff
 	if err != nil || diags.HasErrors() {
 		return Plan{}, nil, diags, err
 	}
+	from, err := p.origin(stage.Values.Cluster.ID)
+	if err != nil {
+		return Plan{}, nil, diags, err
+	}
 	plan, more, err := diff.Compare(ctx, diff.Input{
-		Cluster: stage.Values.Cluster.ID,
-		Context: client.Context(),
-		Levels:  stage.Levels,
+		Cluster:   stage.Values.Cluster.ID,
+		Context:   client.Context(),
+		Levels:    stage.Levels,
+		Inventory: from.inventory,
+		Commit:    from.commit,
+		Unnamed:   from.unnamed,
+		Whole:     !stage.Partial,
 		Render: func(ctx context.Context, r runlevel.Release, revision int, upgrade bool) (diff.Rendered, diag.Diagnostics, error) {
 			release, diags, err := set.render(ctx, r, revision, upgrade)
 			return diff.Rendered{Release: release, Digest: render.Digest(release)}, diags, err
 		},
-	}, client, diff.Options{TakeOwnership: o.TakeOwnership, Force: o.Force, Every: o.Every})
+	}, client, diff.Options{TakeOwnership: o.TakeOwnership, Force: o.Force, Every: o.Every,
+		NoPrune: o.NoPrune, Unlocked: o.Unlocked, Now: time.Now()})
 	diags = append(diags, more...)
 	if err == nil && !diags.HasErrors() {
 		diags = append(diags, render.Duplicates(set.rendered())...)

@@ -186,6 +186,7 @@ func (s *StateFile) Diff(ctx context.Context, site Site, o StateDiffOptions) (Pl
 		},
 	}, site.Client, diff.Options{
 		TakeOwnership: o.TakeOwnership, Force: o.Force, Every: o.Every, Reveal: o.Reveal, AsHelm: true, Parallel: o.Parallel,
+		NoPrune: o.NoPrune, Unlocked: o.Unlocked, Now: time.Now(),
 	})
 	diags = append(diags, more...)
 	if err == nil && !diags.HasErrors() {
