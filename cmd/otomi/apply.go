@@ -34,6 +34,7 @@ type applyOptions struct {
 	fleet            fleetOptions
 	compare          compareOptions
 	hold             holdOptions
+	record           recordOptions
 	yes              bool
 	detailedExitcode bool
 	// every applies also what does not differ: the verb sync.
@@ -47,6 +48,8 @@ func (o *applyOptions) flags(flags *pflag.FlagSet) {
 	o.fleet.flags(flags)
 	o.compare.flags(flags)
 	o.hold.flags(flags)
+	o.record.flags(flags)
+	o.record.refreshFlag(flags)
 	o.fleet.target.cache.flags(flags)
 	flags.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	flags.BoolVar(&o.detailedExitcode, "detailed-exitcode", false, "exit with 2 when something was changed")
@@ -78,7 +81,7 @@ func newApply(a *app) *cobra.Command {
 }
 
 func runApply(ctx context.Context, a *app, o applyOptions) (err error) {
-	if err := errors.Join(o.hold.check(), o.dry.check()); err != nil {
+	if err := errors.Join(o.hold.check(), o.dry.check(), o.record.check()); err != nil {
 		return err
 	}
 	if plain, err := a.plainDeployment(&o.state, &o.fleet); plain || err != nil {
@@ -98,9 +101,10 @@ func runApply(ctx context.Context, a *app, o applyOptions) (err error) {
 	defer a.close(f.platform, o.fleet.target.cache)
 	defer func() { err = f.done(ctx, err) }()
 	d := newDeployment(f, o.hold)
+	d.record = o.record
 	err = f.each(ctx, func(ctx context.Context, stage pipeline.Stage, client *pipeline.Client) error {
 		compare := o.compare.diff()
-		compare.Every = o.every
+		compare.Every, compare.Unlocked = o.every, !o.hold.lock
 		plan, err := f.plan(ctx, stage, client, compare)
 		if err == nil {
 			d.add(plan, client, stage.Hooks)

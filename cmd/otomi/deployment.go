@@ -16,6 +16,7 @@ import (
 type deployment struct {
 	*fleet
 	hold    holdOptions
+	record  recordOptions
 	plans   []pipeline.Plan
 	clients []*pipeline.Client
 	hooks   []*pipeline.Hooks
@@ -54,11 +55,11 @@ func (d *deployment) carryOut(ctx context.Context, q question) (changed bool, er
 			return changed, ctx.Err()
 		}
 		result := report.Result{Cluster: plan.Cluster, Plan: plan}
-		if plan.Empty() {
+		if plan.Empty() && !(d.record.refresh && plan.Stale()) {
 			d.results = append(d.results, result)
 			continue
 		}
-		changed = true
+		changed = changed || !plan.Empty()
 		started := time.Now()
 		of := pipeline.Deployment{Plans: []pipeline.Plan{plan}}
 		result.Result, err = d.apply(ctx, plan, d.clients[i], d.hooks[i].Programs(pipeline.ApplyOptions{Emit: d.event}, of, d.verb))
@@ -86,13 +87,13 @@ func (d *deployment) carryOut(ctx context.Context, q question) (changed bool, er
 
 // apply carries out one plan while nobody else changes its cluster.
 func (d *deployment) apply(ctx context.Context, plan pipeline.Plan, client *pipeline.Client, o pipeline.ApplyOptions) (result pipeline.ApplyResult, err error) {
-	held, holding, err := pipeline.Hold(ctx, []pipeline.Site{{Client: client, Cluster: plan.Cluster}}, d.app.hold(d.hold, d.options.connect, d.event))
+	held, holding, err := pipeline.Hold(ctx, []pipeline.Site{{Client: client, Cluster: plan.Cluster, Inventory: plan.Inventory}}, d.app.hold(d.hold, d.options.connect, d.event))
 	if err != nil {
 		return pipeline.Unstarted(plan), err
 	}
 	defer d.giveBack(ctx, holding, &err)
-	o.Run = holding.Run
-	return pipeline.Apply(held, plan, client, o)
+	o.Run, o.Holder = holding.Run, d.app.world.holder()
+	return pipeline.Apply(held, plan, client, d.record.on(o))
 }
 
 // document prints what was done, where the format is JSON.
@@ -119,6 +120,8 @@ type question struct {
 	yes bool
 	// mustBeAnswered says that it is refused, and not taken as answered, where nobody can be asked.
 	mustBeAnswered bool
+	// record says how records are made.
+	record recordOptions
 	// json says that no plan was shown.
 	json bool
 }

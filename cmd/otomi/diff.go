@@ -34,11 +34,13 @@ type compareOptions struct {
 	capabilities  capabilityOptions
 	takeOwnership bool
 	force         bool
+	prune         bool
 }
 
 func (o *compareOptions) flags(flags *pflag.FlagSet) {
 	o.capabilities.flags(flags)
 	flags.BoolVar(&o.takeOwnership, "take-ownership", false, "adopt objects that are there and belong to no release")
+	flags.BoolVar(&o.prune, "prune", true, "delete objects that releases no longer have, and releases that left the runlevels")
 	flags.BoolVar(&o.force, "force", false, "replace objects that can't be changed in place")
 }
 
@@ -47,6 +49,7 @@ func (o compareOptions) diff() pipeline.DiffOptions {
 		Capabilities:  o.capabilities.capabilities(),
 		TakeOwnership: o.takeOwnership,
 		Force:         o.force,
+		NoPrune:       !o.prune,
 	}
 }
 

@@ -323,7 +323,7 @@ func (a *app) applyState(ctx context.Context, o applyOptions) (err error) {
 		return err
 	}
 	compare := pipeline.StateDiffOptions{DiffOptions: o.compare.diff(), Reveal: o.state.showSecrets, Parallel: o.state.concurrency}
-	compare.Every = o.every
+	compare.Every, compare.Unlocked = o.every, !o.hold.lock
 	if err := a.compareStates(ctx, all, compare); err != nil {
 		return err
 	}
@@ -333,7 +333,7 @@ func (a *app) applyState(ctx context.Context, o applyOptions) (err error) {
 	if o.dry.on() {
 		return a.rehearsedStates(all, o.state, o.fleet, o.detailedExitcode)
 	}
-	changed, err := a.carryOutStates(ctx, all, o.state, o.fleet, o.hold, question{verb: verb, yes: o.yes})
+	changed, err := a.carryOutStates(ctx, all, o.state, o.fleet, o.hold, question{verb: verb, yes: o.yes, record: o.record})
 	if err == nil && changed && o.detailedExitcode {
 		return exit(exitDifferences)
 	}
@@ -389,7 +389,7 @@ func (a *app) carryOutStates(ctx context.Context, all []*stateSites, o deploySta
 	results := []report.Result{}
 	var failures []error
 	for _, s := range all {
-		done, err := a.carryOutState(ctx, s, o, json, q.verb, a.hold(hold, fleet.connect, a.emit(json)))
+		done, err := a.carryOutState(ctx, s, o, json, q, a.hold(hold, fleet.connect, a.emit(json)))
 		results = append(results, done...)
 		if err == nil {
 			continue
@@ -411,7 +411,8 @@ func (a *app) carryOutStates(ctx context.Context, all []*stateSites, o deploySta
 }
 
 // carryOutState applies the plans of one evaluation of state files.
-func (a *app) carryOutState(ctx context.Context, s *stateSites, o deployStateOptions, json bool, verb string, hold pipeline.HoldOptions) ([]report.Result, error) {
+func (a *app) carryOutState(ctx context.Context, s *stateSites, o deployStateOptions, json bool, q question, hold pipeline.HoldOptions) ([]report.Result, error) {
+	verb := q.verb
 	d := s.deployment()
 	out := make([]report.Result, len(s.plans))
 	for i, plan := range s.plans {
@@ -421,7 +422,8 @@ func (a *app) carryOutState(ctx context.Context, s *stateSites, o deployStateOpt
 		return out, a.ran(s.Shown)(s.Finish(ctx, d, verb, nil))
 	}
 	started := time.Now()
-	results, err := a.applyHeld(ctx, s, d, pipeline.ApplyOptions{Emit: a.emit(json), Parallel: o.concurrency}, verb, hold)
+	apply := q.record.on(pipeline.ApplyOptions{Emit: a.emit(json), Parallel: o.concurrency, Holder: a.world.holder()})
+	results, err := a.applyHeld(ctx, s, d, apply, verb, hold)
 	for i := range results {
 		out[i].Result, out[i].Elapsed = results[i], time.Since(started)
 		if err != nil {

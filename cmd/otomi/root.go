@@ -181,6 +181,8 @@ func newRoot(a *app) *cobra.Command {
 		newSync(a),
 		newDestroy(a),
 		newStatus(a),
+		newHistory(a),
+		newRollback(a),
 		newTest(a),
 		newUnlock(a),
 		newList(a),
