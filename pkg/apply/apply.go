@@ -182,6 +182,8 @@ type Result struct {
 	Releases []ReleaseResult `json:"releases"`
 	// Warnings are what the API server warned of that the plan does not have.
 	Warnings []string `json:"warnings,omitempty"`
+	// Untouched are the releases of the plan that were unchanged, for Verify: they are wanted as well.
+	Untouched []diff.Release `json:"-"`
 }
 
 // ReleaseResult is what happened to one release.
