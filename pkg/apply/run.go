@@ -150,6 +150,7 @@ func prepare(plan diff.Plan) (*Result, [][]*step) {
 	for i, level := range plan.Levels {
 		for _, release := range level.Releases {
 			if release.Action == diff.Same && release.Invalid == "" {
+				result.Untouched = append(result.Untouched, release)
 				continue
 			}
 			result.Releases = append(result.Releases, ReleaseResult{
