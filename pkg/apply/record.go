@@ -98,14 +98,27 @@ func (r *run) begin(ctx context.Context, s *step, former []manifest.Record) (man
 	return record, nil
 }
 
-// createRecord makes a record, unless ctx has ended. What was begun is finished also after that.
+// createRecord makes a record, unless ctx has ended. What was begun is finished also after that. One that does not arrive is sent
+// again; one that arrived, and only its answer was lost, is made.
 func (r *run) createRecord(ctx context.Context, record manifest.Stored) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	ctx, done := finishing(ctx)
+	whole, done := finishing(ctx)
 	defer done()
-	return r.cluster.CreateRecord(ctx, record)
+	for try := 1; ; try++ {
+		err := r.cluster.CreateRecord(whole, record)
+		var refusal *manifest.Refusal
+		var unheld *manifest.Unheld
+		switch {
+		case err == nil, errors.As(err, &refusal), errors.As(err, &unheld):
+			return err
+		case r.arrived(ctx, record):
+			return nil
+		case try == 5 || pause(ctx, time.Duration(try)*250*time.Millisecond) != nil:
+			return err
+		}
+	}
 }
 
 // with is a map of labels with one more.
