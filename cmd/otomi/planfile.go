@@ -21,7 +21,7 @@ import (
 var planFlags = []string{
 	"repo", "cluster", "all", "state-values-file", "state-values-set", "state-values-set-string",
 	"selector", "allow-no-matching-release", "kube-context", "lock-namespace", "adopt-cluster",
-	"kube-version", "api-versions", "take-ownership", "force", "prune", "allow-crd-downgrade", "conflicts",
+	"kube-version", "api-versions", "take-ownership", "force", "prune", "allow-crd-downgrade", "conflicts", "ignore",
 	"file", "environment", "namespace", "chart", "skip-needs", "include-needs", "include-transitive-needs", "enforce-needs-are-installed",
 	"values", "set", "wait", "wait-for-jobs", "timeout", "skip-crds", "skip-schema-validation", "cascade", "deleteWait", "deleteTimeout",
 }
@@ -105,7 +105,7 @@ func (a *app) readPlan(name string, flags *pflag.FlagSet, allow allowFlag) (plan
 		// What the user's settings say counted when the plan was made.
 		if list, ok := f.Value.(pflag.SliceValue); ok {
 			err = list.Replace(nil)
-		} else {
+		} else if f.Value.String() != f.DefValue {
 			err = f.Value.Set(f.DefValue)
 		}
 		if err != nil {
