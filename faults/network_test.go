@@ -71,7 +71,7 @@ func TestBadNetwork(t *testing.T) {
 		defer s.close()
 		name := fmt.Sprintf("%d %% of requests: %s", k.percent, sorts[k.sort].name)
 		r := rand.New(rand.NewPCG(*seed, uint64(i)))
-		if err := s.trial(ctx, f, k.version, name, chance(r, k.percent, k.sort)); err != nil {
+		if err := s.trial(ctx, f, k.version, name, chance(r, k.percent, k.sort), patient()...); err != nil {
 			return fmt.Errorf("%s, version %d: %w", name, k.version, err)
 		}
 		return nil
@@ -92,7 +92,7 @@ func TestRunsUntilItGetsThrough(t *testing.T) {
 		defer s.close()
 		r := rand.New(rand.NewPCG(*seed, uint64(i)))
 		for try := 1; ; try++ {
-			first, _, hits, err := s.apply(f, 2, chance(r, 10, len(sorts)-1))
+			first, _, hits, err := s.apply(f, 2, chance(r, 10, len(sorts)-1), patient()...)
 			if err != nil {
 				return err
 			}

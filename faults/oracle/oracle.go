@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redkubes/otomi/faults/stack"
 )
@@ -176,6 +177,14 @@ func (o Oracle) read(ctx context.Context, path string, into any) (found bool, er
 	r.Header.Set("Accept", "application/json")
 	r.Header.Set("User-Agent", "oracle")
 	resp, err := o.Client.Do(r)
+	// A server that has just come back says so for a moment.
+	for i := 0; i < 100 && (err != nil || resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500); i++ {
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		time.Sleep(100 * time.Millisecond)
+		resp, err = o.Client.Do(r)
+	}
 	if err != nil {
 		return false, err
 	}
