@@ -216,6 +216,7 @@ metadata: { name: {{ .xEnv }} }
 func (c *cage) call(t *testing.T, args ...string) (int, string) {
 	t.Helper()
 	var out, talk bytes.Buffer
+	require.NoError(t, os.MkdirAll(filepath.Join(c.dir, "out"), 0o755))
 	env := map[string]string{"HOME": c.dir, "XDG_CONFIG_HOME": filepath.Join(c.dir, ".config"), "XDG_CACHE_HOME": filepath.Join(c.dir, ".cache"), "KUBECONFIG": c.kubeconfig}
 	code := run(world{
 		args: args, env: func(name string) string { return env[name] }, dir: c.dir, host: "cage",
@@ -233,6 +234,20 @@ func (c *cage) call(t *testing.T, args ...string) (int, string) {
 	})
 	require.NoError(t, os.RemoveAll(written))
 	return code, text
+}
+
+// named are the slots whose canary names an object: a plan that is carried out later must name it, too.
+var named = []string{"xName", "xNamespace"}
+
+// sungBy is sung for a command line.
+func sungBy(args []string, text string) []string {
+	heard := sung(text)
+	if slices.Contains(args, "--out") {
+		heard = slices.DeleteFunc(heard, func(s string) bool {
+			return slices.ContainsFunc(named, func(slot string) bool { return strings.HasPrefix(s, slot+" ") })
+		})
+	}
+	return heard
 }
 
 // sung returns the slots whose canary is heard in a text, in any form.
@@ -292,7 +307,7 @@ var songs = [][]string{
 	{"charts"}, {"charts", "list"}, {"charts", "list", "-o", "json"}, {"charts", "lock", "--check"}, {"charts", "outdated"}, {"charts", "vendor"}, {"charts", "diff", "cage"},
 	{"cache", "info"}, {"cache", "cleanup"}, {"cache"}, {"registry"},
 	{"diff"}, {"diff", "-o", "json"}, {"diff", "--no-color"}, {"diff", "-o", "markdown"}, {"diff", "--structural"}, {"diff", "--unified"}, {"diff", "--summary"},
-	{"diff", "--against", "release"}, {"diff", "--out", "out/plan.json"},
+	{"diff", "--against", "release"}, {"diff", "--out", "out/plan.json"}, {"apply", "--yes", "--dry-run"}, {"apply", "--yes", "--dry-run", "-o", "json"},
 	{"apply", "--yes"}, {"diff"}, {"apply", "--yes", "-o", "json"}, {"sync", "--yes"}, {"sync", "--yes", "-o", "json"}, {"status"}, {"status", "-o", "json"},
 	{"diff", "--out", "out/plan.json"}, {"diff", "-o", "markdown"}, {"diff", "--structural"}, {"diff", "--summary"}, {"diff", "--against", "release"},
 	{"drift"}, {"drift", "-o", "json"}, {"history", "cage/cage"}, {"history", "cage/cage", "-o", "json"},
@@ -306,7 +321,7 @@ func TestNoCanaryIsHeardOfAnyVerb(t *testing.T) {
 	for _, args := range songs {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			code, text := c.call(t, args...)
-			require.Empty(t, sung(text), "otomi %s exits with %d and says\n%s", strings.Join(args, " "), code, text)
+			require.Empty(t, sungBy(args, text), "otomi %s exits with %d and says\n%s", strings.Join(args, " "), code, text)
 			t.Logf("exit %d, %d bytes: %.300s", code, len(text), text)
 		})
 		said[args[0]] = true
@@ -415,10 +430,15 @@ func TestFormerCanaryStaysHiddenAfterItIsChanged(t *testing.T) {
 	settings, err := os.ReadFile(filepath.Join(c.dir, "env/settings.yaml"))
 	require.NoError(t, err)
 	c.write(t, "env/settings.yaml", strings.ReplaceAll(string(settings), canaries["xFormer"], "cnry-later-0ZqDvX"))
-	for _, args := range [][]string{{"diff"}, {"diff", "-o", "json"}, {"apply", "--yes"}, {"status"}, {"diff"}} {
+	for _, args := range [][]string{
+		{"diff"}, {"diff", "-o", "json"}, {"diff", "-o", "markdown"}, {"diff", "--structural"}, {"diff", "--unified"}, {"diff", "--against", "release"},
+		{"diff", "--out", "out/plan.json"}, {"diff", "--out", "plan.json"}, {"apply", "plan.json", "--yes"}, {"status"}, {"diff"},
+		{"history", "cage/cage"}, {"rollback", "cage/cage", "1", "--dry-run"}, {"rollback", "cage/cage", "1", "--yes"}, {"drift"}, {"destroy", "--yes"},
+	} {
 		_, text := c.call(t, args...)
-		require.Empty(t, sung(text), "%v\n%s", args, text)
+		require.Empty(t, sungBy(args, text), "%v\n%s", args, text)
 		require.NotContains(t, text, "0ZqDvX")
+		t.Logf("%v: %.200s", args, text)
 	}
 }
 

@@ -61,6 +61,8 @@ type Client struct {
 	cached   discovery.CachedDiscoveryInterface
 	mapper   *restmapper.DeferredDiscoveryRESTMapper
 	warnings *warnings
+	withinMu sync.Mutex
+	within   []string // sorted
 }
 
 // Contexts are the contexts of a kubeconfig, in order.
@@ -184,6 +186,7 @@ func newClient(config *rest.Config, name string, o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	client.Transport = &renewing{next: client.Transport}
 	core, err := corev1.NewForConfigAndClient(config, client)
 	if err != nil {
 		return nil, err

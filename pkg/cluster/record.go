@@ -31,11 +31,12 @@ import (
 var secrets = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
 
 // Records lists every revision of every release of the cluster from the labels of the records, with one request for their
-// metadata. A record whose labels say nothing sensible is left out, as Helm leaves it out.
+// metadata. A record whose labels say nothing sensible is left out, as Helm leaves it out. Who may not do so is asked for the
+// records of the namespaces of Within.
 func (c *Client) Records(ctx context.Context) ([]manifest.Record, error) {
 	records, err := c.records(ctx, "", labels.Set{"owner": "helm"})
 	if err != nil {
-		return nil, fmt.Errorf("listing the release records of all namespaces: %w", err)
+		return c.recordsWithin(ctx, err)
 	}
 	return records, nil
 }
@@ -44,16 +45,16 @@ func (c *Client) Records(ctx context.Context) ([]manifest.Record, error) {
 func (c *Client) Revisions(ctx context.Context, namespace, name string) ([]manifest.Record, error) {
 	records, err := c.records(ctx, namespace, labels.Set{"owner": "helm", "name": name})
 	if err != nil {
-		return nil, fmt.Errorf("listing the records of release %s: %w", manifest.Key(namespace, name), err)
+		return nil, fmt.Errorf("listing the records of release %s: %w", manifest.Key(namespace, name), listError(err))
 	}
 	return records, nil
 }
 
-// records lists records by their labels, sorted by release and revision.
+// records lists records by their labels, sorted by release and revision. The error is the API server's own.
 func (c *Client) records(ctx context.Context, namespace string, selector labels.Set) ([]manifest.Record, error) {
 	list, err := c.metadata.Resource(secrets).Namespace(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector.String()})
 	if err != nil {
-		return nil, listError(err)
+		return nil, err
 	}
 	records := make([]manifest.Record, 0, len(list.Items))
 	for _, item := range list.Items {

@@ -95,6 +95,7 @@ type DiffOptions struct {
 // differ are rehearsed on it. Nothing is written. The strings it returns are secrets that the releases were given before:
 // the values do not hold them any more, and objects of the cluster may.
 func (p *Platform) Diff(ctx context.Context, stage Stage, client *Client, o DiffOptions) (Plan, []string, diag.Diagnostics, error) {
+	client.Within(stage.namespaces())
 	caps, err := clusterCapabilities(ctx, client, o.Capabilities)
 	if err != nil {
 		return Plan{}, nil, nil, err
@@ -186,6 +187,7 @@ func clusterCapabilities(ctx context.Context, client *Client, o Capabilities) (r
 
 // Teardown plans the uninstallation of every release of a stage that is there, in reverse order.
 func (p *Platform) Teardown(ctx context.Context, stage Stage, client *Client, deleteNamespaces bool) (Plan, error) {
+	client.Within(stage.namespaces())
 	return diff.Teardown(ctx, diff.Input{
 		Cluster: stage.Values.Cluster.ID, Context: client.Context(), Levels: stage.Levels,
 	}, client, diff.Options{DeleteNamespaces: deleteNamespaces})
@@ -218,6 +220,7 @@ type ReleaseStatus struct {
 
 // Status reads what the cluster's records say of the releases of a stage, in the order they are applied.
 func (p *Platform) Status(ctx context.Context, stage Stage, client *Client) ([]ReleaseStatus, error) {
+	client.Within(stage.namespaces())
 	records, err := client.Records(ctx)
 	if err != nil {
 		return nil, err

@@ -168,6 +168,7 @@ type StateDiffOptions struct {
 // Diff compares the releases of a site with its cluster, as Platform.Diff does for a stage, and returns the same. Releases go as with Helm: post hooks
 // run after the wait, and the wait leaves out Jobs unless waitForJobs.
 func (s *StateFile) Diff(ctx context.Context, site Site, o StateDiffOptions) (Plan, []string, diag.Diagnostics, error) {
+	site.Client.Within(namespacesOf(site.Levels))
 	site, err := reusing(ctx, site)
 	if err != nil {
 		return Plan{}, nil, nil, err
@@ -197,6 +198,7 @@ func (s *StateFile) Diff(ctx context.Context, site Site, o StateDiffOptions) (Pl
 
 // Teardown plans the uninstallation of every release of a site that is there, in reverse order, those that helm made too.
 func (s *StateFile) Teardown(ctx context.Context, site Site, deleteNamespaces bool) (Plan, error) {
+	site.Client.Within(namespacesOf(site.Levels))
 	return diff.Teardown(ctx, diff.Input{
 		Cluster: site.Cluster, Context: site.Client.Context(), Levels: site.Levels,
 	}, site.Client, diff.Options{DeleteNamespaces: deleteNamespaces, Foreign: true})
