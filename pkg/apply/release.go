@@ -120,10 +120,13 @@ type printed struct {
 
 func newPrints() *printed { return &printed{all: map[manifest.ID]string{}} }
 
-func (p *printed) add(o manifest.Object, print string) {
+func (p *printed) add(o manifest.Object, print string, change diff.Change) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.all[o.ID] = print
+	if len(change.Ignored) > 0 {
+		return // others write to it, and may have done so meanwhile
+	}
 	p.objects = append(p.objects, manifest.Object{ID: o.ID, Version: o.Version, Source: o.Source})
 }
 
@@ -265,9 +268,9 @@ func (r *run) applyOne(ctx context.Context, s *step, o manifest.Object, owner ma
 		o.Seen, o.UID = manifest.Absent, ""
 	}
 	for try := 1; ; try++ {
-		print, err := r.write(ctx, o, owner, change.Action)
+		print, err := r.write(ctx, o, owner, change)
 		if err == nil {
-			prints.add(o, print)
+			prints.add(o, print, change)
 			r.tell(s, Event{Kind: ObjectApplied, Object: o.ID})
 			return nil
 		}
@@ -281,11 +284,20 @@ func (r *run) applyOne(ctx context.Context, s *step, o manifest.Object, owner ma
 }
 
 // write takes the fields of an object that is there, and applies it.
-func (r *run) write(ctx context.Context, o manifest.Object, owner manifest.Owner, action diff.Action) (print string, err error) {
-	switch action {
+func (r *run) write(ctx context.Context, o manifest.Object, owner manifest.Owner, change diff.Change) (print string, err error) {
+	switch change.Action {
 	case diff.Create, diff.Replace:
 		// Nobody can own fields of what is not there.
 	default:
+		if len(change.Ignored) > 0 {
+			live, found, err := r.cluster.Get(ctx, o)
+			if err != nil {
+				return "", err
+			}
+			if found {
+				o.Data = diff.Unforced(o.Data, live, change.Ignored)
+			}
+		}
 		if o.Seen, err = r.cluster.TakeFields(ctx, o); err != nil {
 			return "", err
 		}

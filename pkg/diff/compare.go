@@ -433,13 +433,13 @@ func (c *comparison) compareObjects(ctx context.Context, cands []*candidate) err
 		x.changes = make([]Change, len(x.crds)+len(x.objects))
 		for i, o := range x.crds {
 			group.Go(func() (err error) {
-				x.changes[i], err = c.compareObject(ctx, x, o, x.crdsKnown[i], true)
+				x.changes[i], err = c.compareDetailed(ctx, x, o, x.crdsKnown[i], true)
 				return err
 			})
 		}
 		for i, o := range x.objects {
 			group.Go(func() (err error) {
-				x.changes[len(x.crds)+i], err = c.compareObject(ctx, x, o, x.objectsKnown[i], false)
+				x.changes[len(x.crds)+i], err = c.compareDetailed(ctx, x, o, x.objectsKnown[i], false)
 				return err
 			})
 		}
@@ -508,11 +508,15 @@ func (c *comparison) compareObject(ctx context.Context, x *candidate, o manifest
 	if err != nil {
 		return Change{}, err
 	}
+	rendered := o
 	if found {
-		change.Action = Update
+		change.Action, change.live = Update, before
+		c.spare(x, rendered, &change)
+		o.Data = Without(rendered.Data, change.Ignored)
 		if guarded {
 			change.Seen, change.UID, change.Live = Seen(before), UID(before), LiveDigest(before, o.Data)
 		}
+		o.Data = Unforced(rendered.Data, before, change.Ignored)
 		change.By, change.At = lastWriter(before)
 		if !crd {
 			c.judgeOwner(x, o, before, &change)
@@ -524,6 +528,13 @@ func (c *comparison) compareObject(ctx context.Context, x *candidate, o manifest
 		c.judgeRefusal(x, o, refusal, found, &change)
 		switch {
 		case change.Action == Replace:
+			if len(change.Ignored) > 0 {
+				// What is made anew has nothing that could be left as it is.
+				if anew, _ := c.live.DryRun(ctx, rendered, owner); anew != nil {
+					after = anew
+				}
+				change.Ignored = nil
+			}
 			change.Before, change.After = c.pair(o.ID, before, after)
 			change.Immutable = immutable(refusal, clean(before), clean(after))
 		case !found || change.Unknown != "":

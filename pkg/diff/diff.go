@@ -110,4 +110,8 @@ type Options struct {
 	Unlocked bool
 	// Reveal shows the values of Secrets.
 	Reveal bool
+	// Ignore leaves fields of objects as they are in the cluster, beside what the releases and the objects themselves say.
+	Ignore []Ignore
+	// Shapes says how lists are compared; nil compares them place by place.
+	Shapes Shapes
 }

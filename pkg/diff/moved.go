@@ -126,13 +126,13 @@ func (r Release) wanted(c Change) map[string]any {
 	for _, exact := range []bool{true, false} {
 		for _, o := range slices.Concat(r.Wanted.CRDs, r.Wanted.Objects) {
 			if o.ID == c.ID {
-				return o.Data
+				return Without(o.Data, c.Ignored)
 			}
 			if o.ID.Namespace == "" || c.Namespace == "" {
 				o.Namespace = c.Namespace
 			}
 			if !exact && o.ID == c.ID {
-				return o.Data
+				return Without(o.Data, c.Ignored)
 			}
 		}
 	}

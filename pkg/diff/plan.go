@@ -191,6 +191,13 @@ type Change struct {
 	// refused to say what becomes of the object that is there. Of a deferred one, After is what is sent, and Before is nil.
 	Before map[string]any `json:"before,omitempty"`
 	After  map[string]any `json:"after,omitempty"`
+	// Fields are the fields that differ between Before and After, where both are there. Before has its lists in the order of
+	// After.
+	Fields []Field `json:"fields,omitempty"`
+	// Ignored are the paths that are left as they are in the cluster, and not compared.
+	Ignored []string `json:"ignored,omitempty"`
+	// live is the object as it was read, while it is compared.
+	live map[string]any
 	// CRD marks an object of the chart's crds/ folder: it is applied first and never deleted.
 	CRD bool `json:"crd,omitempty"`
 	// Refused says that Invalid or Deferred is the cluster's own answer, which may be another one once earlier runlevels are
