@@ -242,7 +242,11 @@ func (a *app) compareStates(ctx context.Context, all []*stateSites, o pipeline.S
 	for _, s := range all {
 		for _, site := range s.sites {
 			o.Secrets = s.secrets
-			plan, former, diags, err := s.Diff(ctx, site, o)
+			comparing := s.Diff
+			if o.Recorded {
+				comparing = s.Recorded
+			}
+			plan, former, diags, err := comparing(ctx, site, o)
 			a.report.Hide(former)
 			if err != nil {
 				return err
@@ -273,13 +277,14 @@ func plansOf(all []*stateSites) []pipeline.Plan {
 }
 
 // diffState is diff for state files.
-func (a *app) diffState(ctx context.Context, o diffOptions) (err error) {
+func (a *app) diffState(ctx context.Context, o diffOptions, style report.Style) (err error) {
 	all, done, err := a.reachStates(ctx, o.state, o.fleet, deployed{verb: "diff", values: true})
 	defer func() { err = done(err) }()
 	if err != nil {
 		return err
 	}
 	compare := pipeline.StateDiffOptions{DiffOptions: o.compare.diff(), Reveal: o.state.showSecrets, Parallel: o.state.concurrency}
+	compare.Recorded = o.against.text == againstRelease
 	if err := a.compareStates(ctx, all, compare); err != nil {
 		return err
 	}
@@ -287,7 +292,9 @@ func (a *app) diffState(ctx context.Context, o diffOptions) (err error) {
 	for _, s := range all {
 		o.state = o.state.viewed(s.View())
 	}
-	if err := a.report.PlansOf(plans, o.state.shown(o.fleet.output)); err != nil {
+	show := o.state.shown(o.fleet.output)
+	show.Style, show.MaxLength, show.Against = style, o.show.maxLength, o.against.text
+	if err := a.report.PlansOf(plans, show); err != nil {
 		return err
 	}
 	if o.plan.out != "" {

@@ -181,6 +181,7 @@ func newRoot(a *app) *cobra.Command {
 		newSync(a),
 		newDestroy(a),
 		newStatus(a),
+		newDrift(a),
 		newHistory(a),
 		newRollback(a),
 		newTest(a),

@@ -89,6 +89,8 @@ type DiffOptions struct {
 	Unlocked bool
 	// Every makes releases differ that do not, so that all of them are applied.
 	Every bool
+	// Ignore are rules of fields that are left as they are in the cluster: KIND[.GROUP]/NAME:PATH.
+	Ignore []string
 }
 
 // Diff compares a stage with its cluster: every release is rendered with the capabilities of the cluster, and those that
@@ -114,6 +116,10 @@ func (p *Platform) Diff(ctx context.Context, stage Stage, client *Client, o Diff
 	if err != nil {
 		return Plan{}, nil, diags, err
 	}
+	rules, err := diff.ParseIgnores(o.Ignore)
+	if err != nil {
+		return Plan{}, nil, diags, err
+	}
 	plan, more, err := diff.Compare(ctx, diff.Input{
 		Cluster:   stage.Values.Cluster.ID,
 		Context:   client.Context(),
@@ -126,7 +132,7 @@ func (p *Platform) Diff(ctx context.Context, stage Stage, client *Client, o Diff
 			release, diags, err := set.render(ctx, r, revision, upgrade)
 			return diff.Rendered{Release: release, Digest: render.Digest(release)}, diags, err
 		},
-	}, client, diff.Options{TakeOwnership: o.TakeOwnership, Force: o.Force, Every: o.Every,
+	}, client, diff.Options{TakeOwnership: o.TakeOwnership, Force: o.Force, Every: o.Every, Ignore: rules, Shapes: set.shapes(),
 		NoPrune: o.NoPrune, Unlocked: o.Unlocked, Now: time.Now()})
 	diags = append(diags, more...)
 	if err == nil && !diags.HasErrors() {

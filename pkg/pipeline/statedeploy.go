@@ -101,6 +101,10 @@ func (s *StateFile) Reach(ctx context.Context, c Cluster, connection Connection,
 // undeployed reports what of a release is not carried out when it is applied.
 func undeployed(r runlevel.Release) diag.Diagnostics {
 	var ds diag.Diagnostics
+	if _, err := diff.ParseIgnores(r.Ignore); err != nil {
+		ds = append(ds, diag.Diagnostic{Severity: diag.Error, Code: diag.RunlevelInvalid, Range: r.KeyRange("ignore"),
+			Detail: fmt.Sprintf("release %s: ignore: %v.", r.Name, err)})
+	}
 	for _, text := range r.SuppressOutputLineRegex {
 		if _, err := regexp.Compile(text); err != nil {
 			ds = append(ds, diag.Diagnostic{Severity: diag.Error, Code: diag.RunlevelInvalid, Range: r.KeyRange("suppressOutputLineRegex"),
@@ -163,6 +167,8 @@ type StateDiffOptions struct {
 	Parallel int
 	// Secrets are the secret texts among the compiled values, where there are any.
 	Secrets []string
+	// Recorded is for who calls Diff or Recorded: the records are compared, and not what is live.
+	Recorded bool
 }
 
 // Diff compares the releases of a site with its cluster, as Platform.Diff does for a stage, and returns the same. Releases go as with Helm: post hooks
@@ -177,6 +183,10 @@ func (s *StateFile) Diff(ctx context.Context, site Site, o StateDiffOptions) (Pl
 	if err != nil || diags.HasErrors() {
 		return Plan{}, nil, diags, err
 	}
+	rules, err := diff.ParseIgnores(o.Ignore)
+	if err != nil {
+		return Plan{}, nil, diags, err
+	}
 	plan, more, err := diff.Compare(ctx, diff.Input{
 		Cluster: site.Cluster,
 		Context: site.Client.Context(),
@@ -187,6 +197,7 @@ func (s *StateFile) Diff(ctx context.Context, site Site, o StateDiffOptions) (Pl
 		},
 	}, site.Client, diff.Options{
 		TakeOwnership: o.TakeOwnership, Force: o.Force, Every: o.Every, Reveal: o.Reveal, AsHelm: true, Parallel: o.Parallel,
+		Ignore: rules, Shapes: set.shapes(),
 		NoPrune: o.NoPrune, Unlocked: o.Unlocked, Now: time.Now(),
 	})
 	diags = append(diags, more...)
