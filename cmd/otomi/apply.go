@@ -34,6 +34,8 @@ type applyOptions struct {
 	fleet            fleetOptions
 	compare          compareOptions
 	hold             holdOptions
+	budget           budgetOptions
+	pace             paceOptions
 	record           recordOptions
 	yes              bool
 	detailedExitcode bool
@@ -48,6 +50,8 @@ func (o *applyOptions) flags(flags *pflag.FlagSet) {
 	o.fleet.flags(flags)
 	o.compare.flags(flags)
 	o.hold.flags(flags)
+	o.budget.flags(flags)
+	o.pace.flags(flags)
 	o.record.flags(flags)
 	o.record.refreshFlag(flags)
 	o.fleet.target.cache.flags(flags)
@@ -81,9 +85,12 @@ func newApply(a *app) *cobra.Command {
 }
 
 func runApply(ctx context.Context, a *app, o applyOptions) (err error) {
-	if err := errors.Join(o.hold.check(), o.dry.check(), o.record.check()); err != nil {
+	if err := errors.Join(o.hold.check(), o.dry.check(), o.budget.check(), o.pace.check(), o.record.check()); err != nil {
 		return err
 	}
+	ctx, cancel := o.pace.bound(ctx)
+	defer cancel()
+	defer func() { err = o.pace.told(ctx, err) }()
 	if plain, err := a.plainDeployment(&o.state, &o.fleet); plain || err != nil {
 		if err != nil {
 			return err
@@ -101,10 +108,11 @@ func runApply(ctx context.Context, a *app, o applyOptions) (err error) {
 	defer a.close(f.platform, o.fleet.target.cache)
 	defer func() { err = f.done(ctx, err) }()
 	d := newDeployment(f, o.hold)
-	d.record = o.record
+	d.record, d.parallel, d.atomic = o.record, o.state.concurrency, o.pace.atomic
 	err = f.each(ctx, func(ctx context.Context, stage pipeline.Stage, client *pipeline.Client) error {
 		compare := o.compare.diff()
 		compare.Every, compare.Unlocked = o.every, !o.hold.lock
+		compare.Parallel, compare.Releases = o.state.concurrency, pipeline.ReleaseOptions{Timeout: o.state.timeout, Atomic: o.pace.atomic}
 		plan, err := f.plan(ctx, stage, client, compare)
 		if err == nil {
 			d.add(plan, client, stage.Hooks)
@@ -120,7 +128,7 @@ func runApply(ctx context.Context, a *app, o applyOptions) (err error) {
 	if o.dry.on() {
 		return d.rehearsed(o.detailedExitcode)
 	}
-	changed, err := d.carryOut(ctx, question{verb: "apply", yes: o.yes})
+	changed, err := d.carryOut(ctx, question{verb: "apply", yes: o.yes, budget: &o.budget})
 	if err == nil && changed && o.detailedExitcode {
 		return exit(exitDifferences)
 	}

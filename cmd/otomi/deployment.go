@@ -15,19 +15,22 @@ import (
 // deployment shows the plans of some clusters, asks once, and carries them out one after the other.
 type deployment struct {
 	*fleet
-	hold    holdOptions
-	record  recordOptions
-	plans   []pipeline.Plan
-	clients []*pipeline.Client
-	hooks   []*pipeline.Hooks
-	results []report.Result
+	hold   holdOptions
+	record recordOptions
+	// parallel and atomic are those of the run; 0 is the default.
+	parallel int
+	atomic   bool
+	plans    []pipeline.Plan
+	clients  []*pipeline.Client
+	hooks    []*pipeline.Hooks
+	results  []report.Result
 }
 
 func newDeployment(f *fleet, hold holdOptions) *deployment { return &deployment{fleet: f, hold: hold} }
 
 // add takes the plan of one more cluster, and the hooks of its runlevels.
 func (d *deployment) add(plan pipeline.Plan, client *pipeline.Client, hooks *pipeline.Hooks) {
-	d.report.Hide(pipeline.HeldSecrets(plan))
+	d.report.Hide(append(pipeline.HeldSecrets(plan), pipeline.PairedSecrets(plan, d.report.Redacted)...))
 	d.plans, d.clients, d.hooks = append(d.plans, plan), append(d.clients, client), append(d.hooks, hooks)
 }
 
@@ -47,6 +50,9 @@ func (d *deployment) carryOut(ctx context.Context, q question) (changed bool, er
 	if work {
 		q.json = d.json()
 		if err := d.confirm(ctx, q); err != nil {
+			return false, err
+		}
+		if err := d.afford(ctx, d.plans, q); err != nil {
 			return false, err
 		}
 	}
@@ -92,7 +98,7 @@ func (d *deployment) apply(ctx context.Context, plan pipeline.Plan, client *pipe
 		return pipeline.Unstarted(plan), err
 	}
 	defer d.giveBack(ctx, holding, &err)
-	o.Run, o.Holder = holding.Run, d.app.world.holder()
+	o.Run, o.Holder, o.Parallel, o.Atomic = holding.Run, d.app.world.holder(), d.parallel, d.atomic
 	return pipeline.Apply(held, plan, client, d.record.on(o))
 }
 
@@ -124,6 +130,10 @@ type question struct {
 	record recordOptions
 	// json says that no plan was shown.
 	json bool
+	// atomic says that what a failed run did is taken back.
+	atomic bool
+	// budget is what may be deleted without a question of its own; nil where deleting is what was asked for.
+	budget *budgetOptions
 }
 
 // confirm asks whether to go on. Without a terminal, as in a pipeline step, the command itself says what to do; on one, a

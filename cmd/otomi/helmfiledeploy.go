@@ -22,8 +22,11 @@ type deployStateOptions struct {
 	concurrency int
 	// How all releases go.
 	wait, waitForJobs, skipCRDs, reuseValues, resetValues, syncLabels, deleteWait bool
-	timeout, deleteTimeout                                                        int
-	cascade                                                                       string
+	timeout                                                                       time.Duration
+	deleteTimeout                                                                 int
+	// atomic is what apply and sync say of all releases.
+	atomic  bool
+	cascade string
 	// What is shown.
 	context                                                                           int
 	kinds, lines                                                                      []string
@@ -33,7 +36,7 @@ type deployStateOptions struct {
 // stateFlags are the flags that mean nothing to a stack.
 var stateFlags = []string{
 	"environment", "namespace", "chart", "include-needs", "include-transitive-needs", "enforce-needs-are-installed", "values", "set",
-	"interactive", "concurrency", "wait", "wait-for-jobs", "skip-crds", "skip-schema-validation", "timeout", "deleteTimeout", "cascade",
+	"interactive", "wait", "wait-for-jobs", "skip-crds", "skip-schema-validation", "deleteTimeout", "cascade",
 	"args", "diff-args", "sync-args", "template-args", "post-renderer", "post-renderer-args", "reuse-values", "reset-values", "sync-release-labels",
 	"context", "suppress", "suppress-output-line-regex", "suppress-secrets", "show-secrets", "no-hooks", "suppress-diff", "skip-diff-on-install",
 }
@@ -53,10 +56,10 @@ var refusedFlags = map[string]string{
 func (o *deployStateOptions) flags(flags *pflag.FlagSet) {
 	o.given = flags
 	flags.BoolVarP(&o.interactive, "interactive", "i", false, "ask before anything of state files is changed")
-	flags.IntVar(&o.concurrency, "concurrency", 0, "how many releases of state files go side by side (default 8)")
+	flags.IntVar(&o.concurrency, "concurrency", 0, "how many releases, and objects of one, go side by side (default 8)")
 	flags.BoolVar(&o.wait, "wait", false, "wait for every release of the state files")
 	flags.BoolVar(&o.waitForJobs, "wait-for-jobs", false, "wait for every release of the state files, for its Jobs too")
-	flags.IntVar(&o.timeout, "timeout", 0, "how many `SECONDS` each release of the state files may take to be ready")
+	flags.Var((*seconds)(&o.timeout), "timeout", "how long each wait of a release may take (`TIME`: 5m, or seconds), whatever the release says")
 	flags.BoolVar(&o.skipCRDs, "skip-crds", false, "leave out what is in crds/ of the charts of state files")
 	flags.StringVar(&o.cascade, "cascade", "", "how what uninstalled objects own goes: background, foreground or orphan")
 	flags.BoolVar(&o.deleteWait, "deleteWait", false, "wait until what is deleted is gone, which is so anyway")
@@ -132,7 +135,7 @@ func (a *app) plainDeployment(o *deployStateOptions, fleet *fleetOptions) (bool,
 
 func (o *deployStateOptions) releases() pipeline.ReleaseOptions {
 	return pipeline.ReleaseOptions{
-		Wait: o.wait, WaitForJobs: o.waitForJobs, Timeout: time.Duration(o.timeout) * time.Second, SkipCRDs: o.skipCRDs,
+		Wait: o.wait, WaitForJobs: o.waitForJobs, Timeout: o.timeout, Atomic: o.atomic, SkipCRDs: o.skipCRDs,
 		ReuseValues: o.reuseValues, ResetValues: o.resetValues, SyncLabels: o.syncLabels,
 		DeleteTimeout: time.Duration(o.deleteTimeout) * time.Second, HiddenLines: o.lines,
 	}
@@ -320,6 +323,7 @@ var applyEvents = []string{"preapply", "presync", "preuninstall", "postuninstall
 
 // applyState is apply and sync for state files.
 func (a *app) applyState(ctx context.Context, o applyOptions) (err error) {
+	o.state.atomic = o.pace.atomic
 	verb := "apply"
 	if o.every {
 		verb = "sync"
@@ -340,7 +344,7 @@ func (a *app) applyState(ctx context.Context, o applyOptions) (err error) {
 	if o.dry.on() {
 		return a.rehearsedStates(all, o.state, o.fleet, o.detailedExitcode)
 	}
-	changed, err := a.carryOutStates(ctx, all, o.state, o.fleet, o.hold, question{verb: verb, yes: o.yes, record: o.record})
+	changed, err := a.carryOutStates(ctx, all, o.state, o.fleet, o.hold, question{verb: verb, yes: o.yes, atomic: o.pace.atomic, budget: &o.budget, record: o.record})
 	if err == nil && changed && o.detailedExitcode {
 		return exit(exitDifferences)
 	}
@@ -393,6 +397,11 @@ func (a *app) carryOutStates(ctx context.Context, all []*stateSites, o deploySta
 			return false, err
 		}
 	}
+	if changed {
+		if err := a.afford(ctx, plansOf(all), q); err != nil {
+			return false, err
+		}
+	}
 	results := []report.Result{}
 	var failures []error
 	for _, s := range all {
@@ -429,7 +438,7 @@ func (a *app) carryOutState(ctx context.Context, s *stateSites, o deployStateOpt
 		return out, a.ran(s.Shown)(s.Finish(ctx, d, verb, nil))
 	}
 	started := time.Now()
-	apply := q.record.on(pipeline.ApplyOptions{Emit: a.emit(json), Parallel: o.concurrency, Holder: a.world.holder()})
+	apply := q.record.on(pipeline.ApplyOptions{Emit: a.emit(json), Parallel: o.concurrency, Atomic: q.atomic, Holder: a.world.holder()})
 	results, err := a.applyHeld(ctx, s, d, apply, verb, hold)
 	for i := range results {
 		out[i].Result, out[i].Elapsed = results[i], time.Since(started)
@@ -471,6 +480,7 @@ func (a *app) statusState(ctx context.Context, o statusOptions) (err error) {
 		return err
 	}
 	var rows []report.Status
+	var locks []report.Lock
 	for _, s := range all {
 		for _, site := range s.sites {
 			releases, err := s.Status(ctx, site)
@@ -482,12 +492,10 @@ func (a *app) statusState(ctx context.Context, o statusOptions) (err error) {
 				where = site.Client.Context()
 			}
 			for _, r := range releases {
-				rows = append(rows, report.Status{
-					Cluster: where, Runlevel: r.Release.Level, Name: r.Release.Name, Namespace: r.Release.Namespace,
-					Installed: r.Release.Installed, Status: r.Status, Revision: r.Revision,
-				})
+				rows = append(rows, statusOf(where, r))
 			}
+			locks = append(locks, locked(ctx, site.Client, where, o.connect)...)
 		}
 	}
-	return a.report.Status(rows, o.output)
+	return a.report.Status(rows, locks, o.output)
 }

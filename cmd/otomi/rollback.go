@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -25,6 +24,7 @@ differs from them now, and the next apply brings it back.
 type rollbackOptions struct {
 	fleet    fleetOptions
 	hold     holdOptions
+	budget   budgetOptions
 	record   recordOptions
 	state    deployStateOptions
 	yes      bool
@@ -54,6 +54,7 @@ func newRollback(a *app) *cobra.Command {
 	}
 	o.fleet.flags(cmd.Flags())
 	o.hold.flags(cmd.Flags())
+	o.budget.flags(cmd.Flags())
 	o.record.flags(cmd.Flags())
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	cmd.Flags().BoolVar(&o.force, "force", false, "replace objects that can't be changed in place")
@@ -62,7 +63,7 @@ func newRollback(a *app) *cobra.Command {
 }
 
 func runRollback(ctx context.Context, a *app, o rollbackOptions) (err error) {
-	for _, check := range []func() error{o.hold.check, o.record.check} {
+	for _, check := range []func() error{o.hold.check, o.budget.check, o.record.check} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -73,7 +74,7 @@ func runRollback(ctx context.Context, a *app, o rollbackOptions) (err error) {
 		return err
 	}
 	plan, err := pipeline.Rollback(ctx, r.client, r.NamedRelease, pipeline.RollbackOptions{
-		Cluster: r.cluster, Revision: o.revision, Timeout: time.Duration(o.state.timeout) * time.Second, Force: o.force, Unlocked: !o.hold.lock,
+		Cluster: r.cluster, Revision: o.revision, Timeout: o.state.timeout, Force: o.force, Unlocked: !o.hold.lock,
 	})
 	if err != nil {
 		return err
@@ -81,7 +82,7 @@ func runRollback(ctx context.Context, a *app, o rollbackOptions) (err error) {
 	d := newDeployment(&fleet{app: a, options: o.fleet}, o.hold)
 	d.record = o.record
 	d.add(plan, r.client, &pipeline.Hooks{})
-	changed, err := d.carryOut(ctx, question{verb: "rollback", yes: o.yes})
+	changed, err := d.carryOut(ctx, question{verb: "rollback", yes: o.yes, budget: &o.budget})
 	if err == nil && changed {
 		a.report.Talk("the values were not changed: `otomi diff` shows what differs from them now, and the next apply brings it back")
 	}

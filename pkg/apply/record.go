@@ -282,12 +282,12 @@ func (r *run) fail(ctx context.Context, record manifest.Stored, reason error) er
 	case manifest.PendingRollback:
 		what = "Rollback"
 	}
-	return r.failed(ctx, record, fmt.Sprintf("%s %q failed: %v", what, record.Name, reason), reason)
+	return r.failed(ctx, record, fmt.Sprintf("%s %q failed: %s", what, record.Name, recorded(reason)), reason)
 }
 
 // failUninstall marks the record failed, also after ctx was cancelled: a record that says "uninstalling" locks the release.
 func (r *run) failUninstall(ctx context.Context, record manifest.Stored, reason error) error {
-	return r.failed(ctx, record, fmt.Sprintf("Uninstallation failed: %v", reason), reason)
+	return r.failed(ctx, record, fmt.Sprintf("Uninstallation failed: %s", recorded(reason)), reason)
 }
 
 // failed marks the record failed with a description.

@@ -26,6 +26,11 @@ func (r *run) apply(ctx context.Context, s *step) error {
 	if err != nil {
 		return err
 	}
+	for _, old := range former {
+		if old.Status == manifest.Deployed {
+			s.result.Former = old.Revision
+		}
+	}
 	record, err := r.begin(ctx, s, former)
 	if err != nil {
 		return err
@@ -124,6 +129,9 @@ func (p *printed) add(o manifest.Object, print string, change diff.Change) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.all[o.ID] = print
+	if slices.ContainsFunc(change.Conflicts, func(c diff.Conflict) bool { return c.Policy == diff.Keep }) {
+		p.all[o.ID] = string(diff.Keep) // it is not as it is wanted: the next run looks at it again
+	}
 	if len(change.Ignored) > 0 {
 		return // others write to it, and may have done so meanwhile
 	}
@@ -491,6 +499,7 @@ func (r *run) hooks(ctx context.Context, s *step, event manifest.Event, record *
 		run := manifest.HookRun{Started: r.o.Now(), Phase: "Unknown"}
 		r.tell(s, Event{Kind: HookStarted, Object: h.ID, Message: string(event)})
 		err := r.hook(ctx, s, h.Hook)
+		said := r.hookLogs(ctx, s, h.Hook, err != nil)
 		run.Completed, run.Phase = r.o.Now(), "Succeeded"
 		if err != nil {
 			run.Phase = "Failed"
@@ -508,24 +517,25 @@ func (r *run) hooks(ctx context.Context, s *step, event manifest.Event, record *
 			continue
 		}
 		err = fmt.Errorf("%s hook: %w", event, from(h.Object, err))
+		if said != "" {
+			err = &logged{err, said}
+		}
 		// What the policies ask for after a failure is done also after ctx was cancelled, and its own errors come second.
 		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
 		defer cancel()
 		if policy(h.Hook, manifest.HookFailed) {
-			_, deleting := r.cluster.Delete(late, h.Object, manifest.Owner{})
-			err = errors.Join(err, deleting)
+			err = errors.Join(err, r.deleteHook(late, s, h.Hook))
 		}
 		for _, done := range due[:i] {
 			if policy(done.Hook, manifest.HookSucceeded) {
-				_, deleting := r.cluster.Delete(late, done.Object, manifest.Owner{})
-				err = errors.Join(err, deleting)
+				err = errors.Join(err, r.deleteHook(late, s, done.Hook))
 			}
 		}
 		return err
 	}
 	for _, h := range slices.Backward(due) {
 		if policy(h.Hook, manifest.HookSucceeded) {
-			if err := r.deleteAndWait(ctx, s, []manifest.Object{h.Object}, manifest.Owner{}); err != nil {
+			if err := r.deleteAndWait(ctx, s, r.parts(ctx, s, h.Hook), manifest.Owner{}); err != nil {
 				return fmt.Errorf("%s hook: %w", event, err)
 			}
 		}
@@ -568,15 +578,18 @@ func (r *run) hook(ctx context.Context, s *step, h manifest.Hook) error {
 	}
 	// What a run before left behind goes, whatever the policies: where they don't ask for it, Helm fails here until someone
 	// deletes it by hand.
-	if err := r.deleteAndWait(ctx, s, []manifest.Object{h.Object}, manifest.Owner{}); err != nil {
+	parts := r.parts(ctx, s, h)
+	if err := r.deleteAndWait(ctx, s, parts, manifest.Owner{}); err != nil {
 		return err
 	}
-	if err := r.create(ctx, h.Object); err != nil {
-		return err
+	for _, o := range parts {
+		if err := r.create(ctx, o); err != nil {
+			return err
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout())
 	defer cancel()
-	return r.cluster.WaitDone(ctx, []manifest.Object{h.Object}, func(message string) {
+	return r.cluster.WaitDone(ctx, parts, func(message string) {
 		r.tell(s, Event{Kind: Waiting, Object: h.ID, Message: message})
 	})
 }

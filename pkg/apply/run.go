@@ -42,6 +42,8 @@ type step struct {
 	release diff.Release
 	result  *ReleaseResult
 	began   time.Time
+	// logs says that what Pods of hooks wrote is told, whatever their policies.
+	logs bool
 	// hooked says that hooks of the release ran.
 	hooked bool
 	// back is the revision that a rollback or an undone upgrade goes back to; 0 where none does.

@@ -231,6 +231,9 @@ func toHelm(s manifest.Stored) (*release.Release, error) {
 		for _, p := range h.DeletePolicies {
 			hook.DeletePolicies = append(hook.DeletePolicies, release.HookDeletePolicy(p))
 		}
+		for _, p := range h.LogPolicies() {
+			hook.OutputLogPolicies = append(hook.OutputLogPolicies, release.HookOutputLogPolicy(p))
+		}
 		if run, ok := s.Runs[i]; ok {
 			hook.LastRun = release.HookExecution{
 				StartedAt:   helmtime.Time{Time: run.Started},

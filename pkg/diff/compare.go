@@ -540,10 +540,19 @@ func (c *comparison) compareObject(ctx context.Context, x *candidate, o manifest
 		case !found || change.Unknown != "":
 			change.After = c.sent(o)
 		}
-		return change, nil
+		err = nil
+		if found && change.Action != Replace && change.Deferred == "" {
+			err = c.judgeDefinition(ctx, before, o.Data, &change)
+		}
+		return change, err
 	}
 	if err != nil {
 		return Change{}, err
+	}
+	if found && !deleting(before) {
+		if after, err = c.settle(ctx, rendered, owner, before, after, &change); err != nil {
+			return Change{}, err
+		}
 	}
 	if deleting(before) {
 		change.Action, change.Reason = Replace, "it is being deleted"
@@ -560,7 +569,8 @@ func (c *comparison) compareObject(ctx context.Context, x *candidate, o manifest
 		}
 	}
 	change.Before, change.After = c.pair(o.ID, before, after)
-	return change, nil
+	err = c.judgeDefinition(ctx, before, after, &change)
+	return change, err
 }
 
 // sent is a placed object as it is sent to the cluster, in the form in which it is shown.

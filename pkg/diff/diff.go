@@ -52,6 +52,7 @@ type Live interface {
 	Records
 	Objects
 	Rehearsal
+	Population
 }
 
 // Rendered is a rendered release and the digest of everything that is wanted of it.
@@ -108,6 +109,10 @@ type Options struct {
 	Now time.Time
 	// Unlocked says that nothing keeps other runs away: what helm left unfinished is never taken over.
 	Unlocked bool
+	// Conflicts says what becomes of fields that others wrote and that are wanted otherwise; empty means Take.
+	Conflicts ConflictPolicy
+	// CRDDowngrade lets CustomResourceDefinitions lose versions, scope and fields that objects of their kinds have.
+	CRDDowngrade bool
 	// Reveal shows the values of Secrets.
 	Reveal bool
 	// Ignore leaves fields of objects as they are in the cluster, beside what the releases and the objects themselves say.

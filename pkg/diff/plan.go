@@ -194,6 +194,8 @@ type Change struct {
 	// Fields are the fields that differ between Before and After, where both are there. Before has its lists in the order of
 	// After.
 	Fields []Field `json:"fields,omitempty"`
+	// Conflicts are the fields that others wrote and that are wanted otherwise.
+	Conflicts []Conflict `json:"conflicts,omitempty"`
 	// Ignored are the paths that are left as they are in the cluster, and not compared.
 	Ignored []string `json:"ignored,omitempty"`
 	// live is the object as it was read, while it is compared.

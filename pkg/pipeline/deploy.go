@@ -29,7 +29,15 @@ type (
 	ApplyResult = apply.Result
 	// Event is one thing that happened in a run.
 	Event = apply.Event
+	// Change is what applying would do to one object.
+	Change = diff.Change
+	// Budget says what a run may delete without being asked, and Loss what of some plans it does not cover.
+	Budget = diff.Budget
+	Loss   = diff.Loss
 )
+
+// DefaultDeletions is how many objects a run deletes without being asked.
+const DefaultDeletions = diff.DefaultDeletions
 
 // Connection says how clusters are reached.
 type Connection struct {
@@ -83,6 +91,14 @@ type DiffOptions struct {
 	TakeOwnership bool
 	// Force allows objects to be replaced that can't be changed in place.
 	Force bool
+	// Conflicts is take, keep or fail: what becomes of fields that others wrote and that are wanted otherwise; empty means take.
+	Conflicts string
+	// Releases are what the command line says of all releases of a stage; those of state files have it already.
+	Releases ReleaseOptions
+	// Parallel is how many releases and objects are looked at side by side; 0 means 8.
+	Parallel int
+	// CRDDowngrade lets CustomResourceDefinitions lose what objects of their kinds have.
+	CRDDowngrade bool
 	// NoPrune leaves what releases no longer have, and releases that left.
 	NoPrune bool
 	// Unlocked says that no lease is taken before the plan is carried out.
@@ -97,6 +113,7 @@ type DiffOptions struct {
 // differ are rehearsed on it. Nothing is written. The strings it returns are secrets that the releases were given before:
 // the values do not hold them any more, and objects of the cluster may.
 func (p *Platform) Diff(ctx context.Context, stage Stage, client *Client, o DiffOptions) (Plan, []string, diag.Diagnostics, error) {
+	stage.Levels = o.Releases.levels(stage.Levels)
 	client.Within(stage.namespaces())
 	caps, err := clusterCapabilities(ctx, client, o.Capabilities)
 	if err != nil {
@@ -112,11 +129,11 @@ func (p *Platform) Diff(ctx context.Context, stage Stage, client *Client, o Diff
 	if err != nil || diags.HasErrors() {
 		return Plan{}, nil, diags, err
 	}
-	from, err := p.origin(stage.Values.Cluster.ID)
+	rules, err := diff.ParseIgnores(o.Ignore)
 	if err != nil {
 		return Plan{}, nil, diags, err
 	}
-	rules, err := diff.ParseIgnores(o.Ignore)
+	from, err := p.origin(stage.Values.Cluster.ID)
 	if err != nil {
 		return Plan{}, nil, diags, err
 	}
@@ -132,8 +149,8 @@ func (p *Platform) Diff(ctx context.Context, stage Stage, client *Client, o Diff
 			release, diags, err := set.render(ctx, r, revision, upgrade)
 			return diff.Rendered{Release: release, Digest: render.Digest(release)}, diags, err
 		},
-	}, client, diff.Options{TakeOwnership: o.TakeOwnership, Force: o.Force, Every: o.Every, Ignore: rules, Shapes: set.shapes(),
-		NoPrune: o.NoPrune, Unlocked: o.Unlocked, Now: time.Now()})
+	}, client, diff.Options{Parallel: o.Parallel, TakeOwnership: o.TakeOwnership, Force: o.Force, Every: o.Every, CRDDowngrade: o.CRDDowngrade, Conflicts: diff.ConflictPolicy(o.Conflicts),
+		NoPrune: o.NoPrune, Unlocked: o.Unlocked, Now: time.Now(), Ignore: rules, Shapes: set.shapes()})
 	diags = append(diags, more...)
 	if err == nil && !diags.HasErrors() {
 		diags = append(diags, render.Duplicates(set.rendered())...)
@@ -211,6 +228,7 @@ func Apply(ctx context.Context, plan Plan, client *Client, o ApplyOptions) (appl
 	}
 	result, err := apply.Run(ctx, plan, client, o)
 	if err != nil {
+		err = returned(ctx, plan, &result, client, o, err)
 		return result, err
 	}
 	return result, verify(ctx, result, client)
@@ -222,9 +240,11 @@ type ReleaseStatus struct {
 	// Status is the state of the newest record, in Helm's words, or "" where there is none.
 	Status   string
 	Revision int
+	// Health says how far the objects of the deployed revision do what they are there for.
+	Health Health
 }
 
-// Status reads what the cluster's records say of the releases of a stage, in the order they are applied.
+// Status reads what the cluster's records say of the releases of a stage, in the order they are applied, and how their objects are.
 func (p *Platform) Status(ctx context.Context, stage Stage, client *Client) ([]ReleaseStatus, error) {
 	client.Within(stage.namespaces())
 	records, err := client.Records(ctx)
@@ -244,5 +264,5 @@ func (p *Platform) Status(ctx context.Context, stage Stage, client *Client) ([]R
 		status.Release = release
 		out = append(out, status)
 	}
-	return out, nil
+	return out, health(ctx, client, out)
 }

@@ -26,6 +26,8 @@ type ReleaseOptions struct {
 	SkipCRDs          bool
 	// ReuseValues and SyncLabels are those of each release; ResetValues takes ReuseValues of helmDefaults and releases back.
 	ReuseValues, ResetValues, SyncLabels bool
+	// Atomic takes a release back that fails, and waits for it.
+	Atomic bool
 	// DeleteTimeout bounds the wait for what is deleted.
 	DeleteTimeout time.Duration
 	// HiddenLines are regular expressions of lines whose differences are not shown.
@@ -36,6 +38,7 @@ type ReleaseOptions struct {
 func (o ReleaseOptions) on(r runlevel.Release) runlevel.Release {
 	r.Wait = r.Wait || o.Wait || o.WaitForJobs
 	r.WaitForJobs = r.WaitForJobs || o.WaitForJobs
+	r.Atomic = r.Atomic || o.Atomic
 	r.Timeout = cmp.Or(o.Timeout, r.Timeout)
 	r.SkipCRDs = r.SkipCRDs || o.SkipCRDs
 	r.ReuseValues = (r.ReuseValues || o.ReuseValues) && !o.ResetValues
@@ -196,9 +199,8 @@ func (s *StateFile) Diff(ctx context.Context, site Site, o StateDiffOptions) (Pl
 			return diff.Rendered{Release: release, Digest: render.Digest(release)}, diags, err
 		},
 	}, site.Client, diff.Options{
-		TakeOwnership: o.TakeOwnership, Force: o.Force, Every: o.Every, Reveal: o.Reveal, AsHelm: true, Parallel: o.Parallel,
-		Ignore: rules, Shapes: set.shapes(),
-		NoPrune: o.NoPrune, Unlocked: o.Unlocked, Now: time.Now(),
+		TakeOwnership: o.TakeOwnership, Force: o.Force, Every: o.Every, CRDDowngrade: o.CRDDowngrade, Conflicts: diff.ConflictPolicy(o.Conflicts), Reveal: o.Reveal, AsHelm: true, Parallel: o.Parallel,
+		NoPrune: o.NoPrune, Unlocked: o.Unlocked, Now: time.Now(), Ignore: rules, Shapes: set.shapes(),
 	})
 	diags = append(diags, more...)
 	if err == nil && !diags.HasErrors() {
