@@ -6,7 +6,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 GOFLAGS_BUILD := -ldflags "-X main.version=$(VERSION)"
 TIMEOUT ?= 20m
 
-.PHONY: help build test race lint check demo bench update clean deps playground helm parity helmfile-goldens fuzz fuzz-short
+.PHONY: help build test race lint check demo bench faults update clean deps playground helm parity helmfile-goldens fuzz fuzz-short
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,11 @@ demo: build playground ## the whole product in half a minute, on a real control 
 bench: build playground helm ## the figures of docs/performance.md
 	OTOMI_PLAYGROUND="$$(sh cmd/playground/build)" OTOMI_BIN="$(CURDIR)/bin/otomi" OTOMI_HELM="$(CURDIR)/bin/helm" \
 		$(GO) test -run '^$$' -bench . -benchmem -benchtime $${BENCHTIME:-2s} ./cmd/otomi ./pkg/...
+
+faults: deps playground ## the whole fault suite, and its table of numbers (docs/reliability.md); FAULTS="-shard 0/4 -seed 7" for parts and other faults
+	@mkdir -p dist
+	OTOMI_PLAYGROUND="$$(sh cmd/playground/build)" \
+		$(GO) test -count=1 -timeout 4h -v ./faults -args -all -table "$(CURDIR)/dist/faults.md" $(FAULTS)
 
 fuzz: deps ## each fuzz target for a minute
 	@for target in $$(grep -rhoE '^func Fuzz[A-Za-z]+' --include='*_test.go' $${FUZZDIRS:-pkg} | awk '{print $$2}'); do \

@@ -12,6 +12,7 @@ package faults_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -35,6 +36,7 @@ var (
 	seed    = flag.Uint64("seed", 1, "of the faults")
 	workers = flag.Int("workers", 4, "trials side by side")
 	trials  = flag.Int("trials", 0, "trials of each seeded kind; 0 is 100 of all, and a few of the short form")
+	lease   = flag.String("lease", "", "how long a Lease holds; empty is 1s, and 10s where it is the network that is tried")
 	keep    = flag.String("table", "", "write the table of figures to this file, too")
 )
 
@@ -68,7 +70,7 @@ func run(m *testing.M) int {
 	suite.dir = dir
 	suite.otomi, suite.buildError = build(dir)
 	if suite.buildError == nil {
-		suite.lease = []string{"--lease-duration", "1s"}
+		suite.lease = []string{"--lease-duration", cmp.Or(*lease, "1s")}
 	}
 	code := m.Run()
 	text := suite.table.String()
@@ -200,10 +202,13 @@ func (c *child) wait() (result, error) {
 	return result{code: c.cmd.ProcessState.ExitCode(), out: c.out.String()}, nil
 }
 
-// applyArgs are those of an apply.
+// applyArgs are those of an apply. Of flags that are given twice the last one counts.
 func applyArgs(more ...string) []string {
 	return slices.Concat([]string{"apply", "--yes"}, suite.lease, more)
 }
+
+// patient are the flags of an apply whose Lease leaves it time for another try: what one of a second does not.
+func patient() []string { return []string{"--lease-duration", cmp.Or(*lease, "10s")} }
 
 // direct is a transport that calls a server in this process.
 type direct struct{ handler http.Handler }

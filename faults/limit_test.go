@@ -147,7 +147,7 @@ func TestRecordOverAMebibyte(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, v.broken())
 		require.NotZero(t, r.code)
-		require.Contains(t, r.out, "1 MiB")
+		require.True(t, strings.Contains(r.out, "1 MiB"), "it does not say why: %s", r)
 		require.NoError(t, s.aftermath(ctx, light, 2, "a release record over 1 MiB, then a smaller one", result{code: 1}, map[string]int{"heavy": 1}))
 		s.close()
 	}

@@ -2,7 +2,6 @@ package faults_test
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,7 +9,6 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -33,6 +31,14 @@ type playground struct {
 // startPlayground starts one, or skips the test.
 func startPlayground(t testing.TB, args ...string) *playground {
 	t.Helper()
+	p := preparePlayground(t, args...)
+	require.NoError(t, p.begin())
+	return p
+}
+
+// preparePlayground makes the folder of one that is not started, or skips the test.
+func preparePlayground(t testing.TB, args ...string) *playground {
+	t.Helper()
 	if os.Getenv("OTOMI_PLAYGROUND") == "" {
 		t.Skip("needs a control plane: make test and make faults set OTOMI_PLAYGROUND")
 	}
@@ -40,10 +46,11 @@ func startPlayground(t testing.TB, args ...string) *playground {
 	require.NoError(t, err)
 	p := &playground{dir: dir, args: args}
 	t.Cleanup(func() {
-		p.end()
+		if p.cmd != nil {
+			p.end()
+		}
 		_ = os.RemoveAll(dir)
 	})
-	require.NoError(t, p.begin())
 	return p
 }
 
@@ -114,9 +121,3 @@ func hangUp(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHand
 
 // playgroundSite is a playground of the test's own.
 func playgroundSite(t testing.TB) *site { return startPlayground(t).site(t) }
-
-// write writes a file, for the executable ones of a test.
-func write(dir, name, text string) (string, error) {
-	path := filepath.Join(dir, name)
-	return path, errors.Join(os.WriteFile(path, []byte(text), 0o755))
-}

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
-	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -78,26 +76,8 @@ func BenchmarkTemplate(b *testing.B) {
 
 func BenchmarkApplyWithoutChange(b *testing.B) {
 	otomi, helm := binaries(b)
-	playground := os.Getenv("OTOMI_PLAYGROUND")
-	if playground == "" {
-		b.Skip("make bench builds the playground and sets OTOMI_PLAYGROUND")
-	}
-	dir := demo(b)
-	state := b.TempDir()
-	up := exec.Command(playground, "up", "--foreground", "--exit-with-parent", "--audit", "--dir", state)
-	stdin, err := up.StdinPipe()
-	require.NoError(b, err)
-	stdout, err := up.StdoutPipe()
-	require.NoError(b, err)
-	require.NoError(b, up.Start())
-	defer func() {
-		stdin.Close()
-		io.Copy(io.Discard, stdout)
-		up.Wait()
-	}()
-	kubeconfig, err := bufio.NewReader(stdout).ReadString('\n')
-	require.NoError(b, err)
-	env := []string{"KUBECONFIG=" + strings.TrimSpace(kubeconfig)}
+	c := startBenchCluster(b)
+	dir, state, env := demo(b), c.state, c.env
 	execute(b, dir, env, otomi, "apply", "-c", "aws/demo", "--yes")
 	releases := forHelm(b, dir)
 

@@ -15,17 +15,22 @@ import (
 // deployment shows the plans of some clusters, asks once, and carries them out one after the other.
 type deployment struct {
 	*fleet
-	hold    holdOptions
-	plans   []pipeline.Plan
-	clients []*pipeline.Client
-	hooks   []*pipeline.Hooks
-	results []report.Result
+	hold   holdOptions
+	record recordOptions
+	// parallel and atomic are those of the run; 0 is the default.
+	parallel int
+	atomic   bool
+	plans    []pipeline.Plan
+	clients  []*pipeline.Client
+	hooks    []*pipeline.Hooks
+	results  []report.Result
 }
 
 func newDeployment(f *fleet, hold holdOptions) *deployment { return &deployment{fleet: f, hold: hold} }
 
 // add takes the plan of one more cluster, and the hooks of its runlevels.
 func (d *deployment) add(plan pipeline.Plan, client *pipeline.Client, hooks *pipeline.Hooks) {
+	d.report.Hide(append(pipeline.HeldSecrets(plan), pipeline.PairedSecrets(plan, d.report.Redacted)...))
 	d.plans, d.clients, d.hooks = append(d.plans, plan), append(d.clients, client), append(d.hooks, hooks)
 }
 
@@ -47,17 +52,20 @@ func (d *deployment) carryOut(ctx context.Context, q question) (changed bool, er
 		if err := d.confirm(ctx, q); err != nil {
 			return false, err
 		}
+		if err := d.afford(ctx, d.plans, q); err != nil {
+			return false, err
+		}
 	}
 	for i, plan := range d.plans {
 		if ctx.Err() != nil {
 			return changed, ctx.Err()
 		}
 		result := report.Result{Cluster: plan.Cluster, Plan: plan}
-		if plan.Empty() {
+		if plan.Empty() && !(d.record.refresh && plan.Stale()) {
 			d.results = append(d.results, result)
 			continue
 		}
-		changed = true
+		changed = changed || !plan.Empty()
 		started := time.Now()
 		of := pipeline.Deployment{Plans: []pipeline.Plan{plan}}
 		result.Result, err = d.apply(ctx, plan, d.clients[i], d.hooks[i].Programs(pipeline.ApplyOptions{Emit: d.event}, of, d.verb))
@@ -85,13 +93,13 @@ func (d *deployment) carryOut(ctx context.Context, q question) (changed bool, er
 
 // apply carries out one plan while nobody else changes its cluster.
 func (d *deployment) apply(ctx context.Context, plan pipeline.Plan, client *pipeline.Client, o pipeline.ApplyOptions) (result pipeline.ApplyResult, err error) {
-	held, holding, err := pipeline.Hold(ctx, []pipeline.Site{{Client: client, Cluster: plan.Cluster}}, d.app.hold(d.hold, d.options.connect, d.event))
+	held, holding, err := pipeline.Hold(ctx, []pipeline.Site{{Client: client, Cluster: plan.Cluster, Inventory: plan.Inventory}}, d.app.hold(d.hold, d.options.connect, d.event))
 	if err != nil {
 		return pipeline.Unstarted(plan), err
 	}
-	defer d.giveBack(ctx, holding)
-	o.Run = holding.Run
-	return pipeline.Apply(held, plan, client, o)
+	defer d.giveBack(ctx, holding, &err)
+	o.Run, o.Holder, o.Parallel, o.Atomic = holding.Run, d.app.world.holder(), d.parallel, d.atomic
+	return pipeline.Apply(held, plan, client, d.record.on(o))
 }
 
 // document prints what was done, where the format is JSON.
@@ -118,8 +126,14 @@ type question struct {
 	yes bool
 	// mustBeAnswered says that it is refused, and not taken as answered, where nobody can be asked.
 	mustBeAnswered bool
+	// record says how records are made.
+	record recordOptions
 	// json says that no plan was shown.
 	json bool
+	// atomic says that what a failed run did is taken back.
+	atomic bool
+	// budget is what may be deleted without a question of its own; nil where deleting is what was asked for.
+	budget *budgetOptions
 }
 
 // confirm asks whether to go on. Without a terminal, as in a pipeline step, the command itself says what to do; on one, a

@@ -28,6 +28,7 @@ type destroyOptions struct {
 	yes              bool
 	deleteNamespaces bool
 	state            deployStateOptions
+	dry              dryRunOptions
 }
 
 func newDestroy(a *app) *cobra.Command {
@@ -43,12 +44,13 @@ func newDestroy(a *app) *cobra.Command {
 	o.hold.flags(cmd.Flags())
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	cmd.Flags().BoolVar(&o.deleteNamespaces, "delete-namespaces", false, "delete the namespaces that releases made, with all that is in them")
+	o.dry.flags(cmd.Flags())
 	o.state.flags(cmd.Flags())
 	return cmd
 }
 
 func runDestroy(ctx context.Context, a *app, o destroyOptions) (err error) {
-	if err := o.hold.check(); err != nil {
+	if err := errors.Join(o.hold.check(), o.dry.check()); err != nil {
 		return err
 	}
 	if plain, err := a.plainDeployment(&o.state, &o.fleet); plain || err != nil {
@@ -73,6 +75,9 @@ func runDestroy(ctx context.Context, a *app, o destroyOptions) (err error) {
 	})
 	if err != nil {
 		return errors.Join(d.document(), err)
+	}
+	if o.dry.on() {
+		return d.rehearsed(false)
 	}
 	_, err = d.carryOut(ctx, question{verb: "destroy", yes: o.yes, mustBeAnswered: true})
 	return err

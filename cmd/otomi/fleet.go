@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -18,6 +19,8 @@ type fleetOptions struct {
 	selection selectOptions
 	connect   connectOptions
 	output    string
+	// formats are those of the verb, the first one the default; nil is text and json.
+	formats   []string
 	keepGoing bool
 }
 
@@ -25,7 +28,11 @@ func (o *fleetOptions) flags(flags *pflag.FlagSet) {
 	o.target.flags(flags)
 	o.selection.flags(flags)
 	o.connect.flags(flags)
-	flags.VarP(formatFlag(&o.output, "text", "json"), "output", "o", "format: text or json")
+	formats := o.formats
+	if formats == nil {
+		formats = []string{"text", "json"}
+	}
+	flags.VarP(formatFlag(&o.output, formats...), "output", "o", "format: "+strings.Join(formats[:len(formats)-1], ", ")+" or "+formats[len(formats)-1])
 	flags.BoolVar(&o.keepGoing, "keep-going", false, "with --all: go on with the next cluster when one fails")
 }
 

@@ -143,7 +143,7 @@ func (a *app) stateInput(o stateOptions, target targetOptions, selection selectO
 	}
 	out := pipeline.StateOptions{
 		Dir: a.world.dir, File: o.file, Stdin: a.world.stdin, Input: in, Allow: target.allow.permissions(a.world),
-		Remote: a.world.remote(), Cache: a.cache(target.cache),
+		Remote: a.world.remote(), Cache: a.cache(target.cache), Kubernetes: kubernetes.FS,
 	}
 	if truth("HELMFILE_DISABLE_HOOKS") {
 		out.DisableHooks = "HELMFILE_DISABLE_HOOKS"

@@ -22,8 +22,11 @@ type deployStateOptions struct {
 	concurrency int
 	// How all releases go.
 	wait, waitForJobs, skipCRDs, reuseValues, resetValues, syncLabels, deleteWait bool
-	timeout, deleteTimeout                                                        int
-	cascade                                                                       string
+	timeout                                                                       time.Duration
+	deleteTimeout                                                                 int
+	// atomic is what apply and sync say of all releases.
+	atomic  bool
+	cascade string
 	// What is shown.
 	context                                                                           int
 	kinds, lines                                                                      []string
@@ -33,7 +36,7 @@ type deployStateOptions struct {
 // stateFlags are the flags that mean nothing to a stack.
 var stateFlags = []string{
 	"environment", "namespace", "chart", "include-needs", "include-transitive-needs", "enforce-needs-are-installed", "values", "set",
-	"interactive", "concurrency", "wait", "wait-for-jobs", "skip-crds", "skip-schema-validation", "timeout", "deleteTimeout", "cascade",
+	"interactive", "wait", "wait-for-jobs", "skip-crds", "skip-schema-validation", "deleteTimeout", "cascade",
 	"args", "diff-args", "sync-args", "template-args", "post-renderer", "post-renderer-args", "reuse-values", "reset-values", "sync-release-labels",
 	"context", "suppress", "suppress-output-line-regex", "suppress-secrets", "show-secrets", "no-hooks", "suppress-diff", "skip-diff-on-install",
 }
@@ -53,10 +56,10 @@ var refusedFlags = map[string]string{
 func (o *deployStateOptions) flags(flags *pflag.FlagSet) {
 	o.given = flags
 	flags.BoolVarP(&o.interactive, "interactive", "i", false, "ask before anything of state files is changed")
-	flags.IntVar(&o.concurrency, "concurrency", 0, "how many releases of state files go side by side (default 8)")
+	flags.IntVar(&o.concurrency, "concurrency", 0, "how many releases, and objects of one, go side by side (default 8)")
 	flags.BoolVar(&o.wait, "wait", false, "wait for every release of the state files")
 	flags.BoolVar(&o.waitForJobs, "wait-for-jobs", false, "wait for every release of the state files, for its Jobs too")
-	flags.IntVar(&o.timeout, "timeout", 0, "how many `SECONDS` each release of the state files may take to be ready")
+	flags.Var((*seconds)(&o.timeout), "timeout", "how long each wait of a release may take (`TIME`: 5m, or seconds), whatever the release says")
 	flags.BoolVar(&o.skipCRDs, "skip-crds", false, "leave out what is in crds/ of the charts of state files")
 	flags.StringVar(&o.cascade, "cascade", "", "how what uninstalled objects own goes: background, foreground or orphan")
 	flags.BoolVar(&o.deleteWait, "deleteWait", false, "wait until what is deleted is gone, which is so anyway")
@@ -132,7 +135,7 @@ func (a *app) plainDeployment(o *deployStateOptions, fleet *fleetOptions) (bool,
 
 func (o *deployStateOptions) releases() pipeline.ReleaseOptions {
 	return pipeline.ReleaseOptions{
-		Wait: o.wait, WaitForJobs: o.waitForJobs, Timeout: time.Duration(o.timeout) * time.Second, SkipCRDs: o.skipCRDs,
+		Wait: o.wait, WaitForJobs: o.waitForJobs, Timeout: o.timeout, Atomic: o.atomic, SkipCRDs: o.skipCRDs,
 		ReuseValues: o.reuseValues, ResetValues: o.resetValues, SyncLabels: o.syncLabels,
 		DeleteTimeout: time.Duration(o.deleteTimeout) * time.Second, HiddenLines: o.lines,
 	}
@@ -242,7 +245,11 @@ func (a *app) compareStates(ctx context.Context, all []*stateSites, o pipeline.S
 	for _, s := range all {
 		for _, site := range s.sites {
 			o.Secrets = s.secrets
-			plan, former, diags, err := s.Diff(ctx, site, o)
+			comparing := s.Diff
+			if o.Recorded {
+				comparing = s.Recorded
+			}
+			plan, former, diags, err := comparing(ctx, site, o)
 			a.report.Hide(former)
 			if err != nil {
 				return err
@@ -273,13 +280,14 @@ func plansOf(all []*stateSites) []pipeline.Plan {
 }
 
 // diffState is diff for state files.
-func (a *app) diffState(ctx context.Context, o diffOptions) (err error) {
+func (a *app) diffState(ctx context.Context, o diffOptions, style report.Style) (err error) {
 	all, done, err := a.reachStates(ctx, o.state, o.fleet, deployed{verb: "diff", values: true})
 	defer func() { err = done(err) }()
 	if err != nil {
 		return err
 	}
 	compare := pipeline.StateDiffOptions{DiffOptions: o.compare.diff(), Reveal: o.state.showSecrets, Parallel: o.state.concurrency}
+	compare.Recorded = o.against.text == againstRelease
 	if err := a.compareStates(ctx, all, compare); err != nil {
 		return err
 	}
@@ -287,8 +295,15 @@ func (a *app) diffState(ctx context.Context, o diffOptions) (err error) {
 	for _, s := range all {
 		o.state = o.state.viewed(s.View())
 	}
-	if err := a.report.PlansOf(plans, o.state.shown(o.fleet.output)); err != nil {
+	show := o.state.shown(o.fleet.output)
+	show.Style, show.MaxLength, show.Against = style, o.show.maxLength, o.against.text
+	if err := a.report.PlansOf(plans, show); err != nil {
 		return err
+	}
+	if o.plan.out != "" {
+		if err := a.writeStatesPlan(ctx, o.plan, all, o.state.stateOptions, o.fleet); err != nil {
+			return err
+		}
 	}
 	differ := false
 	for _, plan := range plans {
@@ -308,6 +323,7 @@ var applyEvents = []string{"preapply", "presync", "preuninstall", "postuninstall
 
 // applyState is apply and sync for state files.
 func (a *app) applyState(ctx context.Context, o applyOptions) (err error) {
+	o.state.atomic = o.pace.atomic
 	verb := "apply"
 	if o.every {
 		verb = "sync"
@@ -318,11 +334,17 @@ func (a *app) applyState(ctx context.Context, o applyOptions) (err error) {
 		return err
 	}
 	compare := pipeline.StateDiffOptions{DiffOptions: o.compare.diff(), Reveal: o.state.showSecrets, Parallel: o.state.concurrency}
-	compare.Every = o.every
+	compare.Every, compare.Unlocked = o.every, !o.hold.lock
 	if err := a.compareStates(ctx, all, compare); err != nil {
 		return err
 	}
-	changed, err := a.carryOutStates(ctx, all, o.state, o.fleet, o.hold, question{verb: verb, yes: o.yes})
+	if err := a.statesStillSo(ctx, o.plan, all, o.fleet); err != nil {
+		return err
+	}
+	if o.dry.on() {
+		return a.rehearsedStates(all, o.state, o.fleet, o.detailedExitcode)
+	}
+	changed, err := a.carryOutStates(ctx, all, o.state, o.fleet, o.hold, question{verb: verb, yes: o.yes, atomic: o.pace.atomic, budget: &o.budget, record: o.record})
 	if err == nil && changed && o.detailedExitcode {
 		return exit(exitDifferences)
 	}
@@ -342,8 +364,12 @@ func (a *app) destroyState(ctx context.Context, o destroyOptions) (err error) {
 			if err != nil {
 				return err
 			}
+			a.report.Hide(pipeline.HeldSecrets(plan))
 			s.plans = append(s.plans, plan)
 		}
+	}
+	if o.dry.on() {
+		return a.rehearsedStates(all, o.state, o.fleet, false)
 	}
 	_, err = a.carryOutStates(ctx, all, o.state, o.fleet, o.hold, question{verb: "destroy", yes: o.yes})
 	return err
@@ -371,10 +397,15 @@ func (a *app) carryOutStates(ctx context.Context, all []*stateSites, o deploySta
 			return false, err
 		}
 	}
+	if changed {
+		if err := a.afford(ctx, plansOf(all), q); err != nil {
+			return false, err
+		}
+	}
 	results := []report.Result{}
 	var failures []error
 	for _, s := range all {
-		done, err := a.carryOutState(ctx, s, o, json, q.verb, a.hold(hold, fleet.connect, a.emit(json)))
+		done, err := a.carryOutState(ctx, s, o, json, q, a.hold(hold, fleet.connect, a.emit(json)))
 		results = append(results, done...)
 		if err == nil {
 			continue
@@ -396,7 +427,8 @@ func (a *app) carryOutStates(ctx context.Context, all []*stateSites, o deploySta
 }
 
 // carryOutState applies the plans of one evaluation of state files.
-func (a *app) carryOutState(ctx context.Context, s *stateSites, o deployStateOptions, json bool, verb string, hold pipeline.HoldOptions) ([]report.Result, error) {
+func (a *app) carryOutState(ctx context.Context, s *stateSites, o deployStateOptions, json bool, q question, hold pipeline.HoldOptions) ([]report.Result, error) {
+	verb := q.verb
 	d := s.deployment()
 	out := make([]report.Result, len(s.plans))
 	for i, plan := range s.plans {
@@ -406,7 +438,8 @@ func (a *app) carryOutState(ctx context.Context, s *stateSites, o deployStateOpt
 		return out, a.ran(s.Shown)(s.Finish(ctx, d, verb, nil))
 	}
 	started := time.Now()
-	results, err := a.applyHeld(ctx, s, d, pipeline.ApplyOptions{Emit: a.emit(json), Parallel: o.concurrency}, verb, hold)
+	apply := q.record.on(pipeline.ApplyOptions{Emit: a.emit(json), Parallel: o.concurrency, Atomic: q.atomic, Holder: a.world.holder()})
+	results, err := a.applyHeld(ctx, s, d, apply, verb, hold)
 	for i := range results {
 		out[i].Result, out[i].Elapsed = results[i], time.Since(started)
 		if err != nil {
@@ -425,7 +458,7 @@ func (a *app) applyHeld(ctx context.Context, s *stateSites, d pipeline.Deploymen
 	if err != nil {
 		return d.Unstarted(), err
 	}
-	defer a.giveBack(ctx, holding)
+	defer a.giveBack(ctx, holding, &err)
 	o.Run = holding.Run
 	return s.Apply(held, d, s.Programs(o, d, verb))
 }
@@ -447,6 +480,7 @@ func (a *app) statusState(ctx context.Context, o statusOptions) (err error) {
 		return err
 	}
 	var rows []report.Status
+	var locks []report.Lock
 	for _, s := range all {
 		for _, site := range s.sites {
 			releases, err := s.Status(ctx, site)
@@ -458,12 +492,10 @@ func (a *app) statusState(ctx context.Context, o statusOptions) (err error) {
 				where = site.Client.Context()
 			}
 			for _, r := range releases {
-				rows = append(rows, report.Status{
-					Cluster: where, Runlevel: r.Release.Level, Name: r.Release.Name, Namespace: r.Release.Namespace,
-					Installed: r.Release.Installed, Status: r.Status, Revision: r.Revision,
-				})
+				rows = append(rows, statusOf(where, r))
 			}
+			locks = append(locks, locked(ctx, site.Client, where, o.connect)...)
 		}
 	}
-	return a.report.Status(rows, o.output)
+	return a.report.Status(rows, locks, o.output)
 }

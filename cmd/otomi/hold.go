@@ -45,9 +45,15 @@ func (a *app) hold(o holdOptions, connect connectOptions, emit func(pipeline.Eve
 	}
 }
 
-// giveBack ends a holding. That it fails changes nothing of what was done, and the lease ends by itself.
-func (a *app) giveBack(ctx context.Context, h *pipeline.Holding) {
-	if err := h.Release(ctx); err != nil {
+// giveBack ends a holding of work that ended in *failure. That the lease can't be given back changes nothing of what was done,
+// and it ends by itself; but where it was lost before, others may have changed what was done.
+func (a *app) giveBack(ctx context.Context, h *pipeline.Holding, failure *error) {
+	err := h.Release(ctx)
+	switch {
+	case err == nil:
+	case pipeline.Lost(err) && *failure == nil:
+		*failure = fmt.Errorf("everything was done, but another run may have changed it meanwhile: %w; run it again", err)
+	case !pipeline.Lost(err):
 		a.report.Talk("warning: %v", err)
 	}
 }

@@ -65,12 +65,13 @@ type app struct {
 }
 
 // run executes one command line and returns the exit code.
-func run(w world) int {
+func run(w world) (code int) {
 	a := &app{
 		world:  w,
 		stack:  source.Overlay("builtin:", map[string]fs.FS{"charts": charts.FS, "runlevels": runlevels.FS, "schema": schema.FS}),
 		report: report.New(report.Options{Out: w.stdout, Err: w.stderr}),
 	}
+	defer a.recovered(&code)
 	// Helm and client-go log through these; what they say can hold values.
 	log.SetOutput(io.Discard)
 	klog.SetOutput(io.Discard)
@@ -164,6 +165,7 @@ func newRoot(a *app) *cobra.Command {
 	cmd.CompletionOptions.DisableDefaultCmd = true
 	cmd.PersistentFlags().BoolVar(&a.noColor, "no-color", false, "no colours, also on a terminal (NO_COLOR does the same)")
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		a.hideArguments()
 		return fmt.Errorf("%w; `%s --help` lists the flags", err, cmd.CommandPath())
 	})
 	cmd.AddCommand(
@@ -179,6 +181,9 @@ func newRoot(a *app) *cobra.Command {
 		newSync(a),
 		newDestroy(a),
 		newStatus(a),
+		newDrift(a),
+		newHistory(a),
+		newRollback(a),
 		newTest(a),
 		newUnlock(a),
 		newList(a),

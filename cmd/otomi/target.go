@@ -105,6 +105,7 @@ func (a *app) connection(o connectOptions) pipeline.Connection {
 	if o.kubeconfig != "" {
 		files = []string{a.path(o.kubeconfig)}
 	}
+	a.report.Hide(pipeline.Credentials(files))
 	return pipeline.Connection{
 		Kubeconfig: files,
 		Context:    o.kubeContext,
@@ -145,11 +146,7 @@ func (a *app) openQuietly(ctx context.Context, o targetOptions) (*pipeline.Platf
 	if err := o.check(); err != nil {
 		return nil, nil, nil, err
 	}
-	allow := o.allow.permissions(a.world)
-	allow.AnyHost = allow.AnyHost || o.fetches
-	platform, diags, err := pipeline.Open(ctx, pipeline.Options{Dir: a.world.dir, Repo: o.repo, Schema: o.schema, Builtin: a.stack, Version: version,
-		Flags: pipeline.ValueFlags{Files: o.values.files, Set: o.values.set, SetString: o.values.setString},
-		Allow: allow, Remote: a.world.remote(), Cache: a.cache(o.cache), Kubernetes: kubernetes.FS})
+	platform, diags, err := pipeline.Open(ctx, a.platformOptions(o))
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -158,6 +155,15 @@ func (a *app) openQuietly(ctx context.Context, o targetOptions) (*pipeline.Platf
 	}
 	clusters, more := platform.Clusters(o.cluster, o.all)
 	return platform, clusters, append(diags, more...), nil
+}
+
+// platformOptions say which values repository the flags name.
+func (a *app) platformOptions(o targetOptions) pipeline.Options {
+	allow := o.allow.permissions(a.world)
+	allow.AnyHost = allow.AnyHost || o.fetches
+	return pipeline.Options{Dir: a.world.dir, Repo: o.repo, Schema: o.schema, Builtin: a.stack, Version: version,
+		Flags: pipeline.ValueFlags{Files: o.values.files, Set: o.values.set, SetString: o.values.setString},
+		Allow: allow, Remote: a.world.remote(), Cache: a.cache(o.cache), Kubernetes: kubernetes.FS}
 }
 
 // format is a flag that takes one of a few words.

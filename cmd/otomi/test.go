@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -40,16 +39,12 @@ func newTest(a *app) *cobra.Command {
 	o.fleet.flags(cmd.Flags())
 	o.hold.flags(cmd.Flags())
 	cmd.Flags().BoolVar(&o.cleanup, "cleanup", false, "delete what the tests made")
-	cmd.Flags().BoolVar(&o.logs, "logs", false, "")
-	_ = cmd.Flags().MarkHidden("logs")
+	cmd.Flags().BoolVar(&o.logs, "logs", false, "show what the tests wrote")
 	o.state.flags(cmd.Flags())
 	return cmd
 }
 
 func runTest(ctx context.Context, a *app, o testOptions) (err error) {
-	if o.logs {
-		return errors.New("--logs is not carried out: what tests made stays without --cleanup; read it with kubectl logs")
-	}
 	if err := o.hold.check(); err != nil {
 		return err
 	}
@@ -88,8 +83,8 @@ func (a *app) testHeld(ctx context.Context, s *stateSites, o testOptions) (n int
 	if err != nil {
 		return 0, err
 	}
-	defer a.giveBack(ctx, holding)
-	to := pipeline.TestOptions{Timeout: time.Duration(o.state.timeout) * time.Second, Cleanup: o.cleanup}
+	defer a.giveBack(ctx, holding, &err)
+	to := pipeline.TestOptions{Timeout: o.state.timeout, Cleanup: o.cleanup, Logs: o.logs}
 	var failures []error
 	for _, site := range s.sites {
 		ran, err := s.Test(held, site, to, pipeline.ApplyOptions{Emit: a.report.Event, Run: holding.Run})

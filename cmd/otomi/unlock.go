@@ -126,7 +126,7 @@ func (a *app) unlockRelease(ctx context.Context, o unlockOptions, client *pipeli
 	if err != nil {
 		return err
 	}
-	defer a.giveBack(ctx, holding)
+	defer a.giveBack(ctx, holding, &err)
 	closed, err := pipeline.CloseRelease(held, client, namespace, name, pipeline.ApplyOptions{Run: holding.Run})
 	if err == nil {
 		a.report.Talk("%s marked failed", report.Plural(len(closed), "revision"))

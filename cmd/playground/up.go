@@ -40,6 +40,7 @@ type upOptions struct {
 	exitWithParent bool
 	audit          bool
 	verbose        bool
+	etcdRelay      bool
 	timeout        time.Duration
 }
 
@@ -67,12 +68,16 @@ func bindUp(cmd *cobra.Command, o *upOptions) {
 	flags.BoolVar(&o.exitWithParent, "exit-with-parent", false, "with --foreground: end when standard input ends")
 	flags.BoolVar(&o.audit, "audit", false, "write every request to audit.log in the state folder, one JSON object a line")
 	flags.BoolVar(&o.verbose, "verbose", false, "let the components of the control plane log too")
+	flags.BoolVar(&o.etcdRelay, "etcd-relay", false, "with --foreground: the API server looks for etcd at etcd-relay.sock of the state folder, for whoever started this to relay to etcd.sock")
 	flags.DurationVar(&o.timeout, "timeout", 120*time.Second, "how long to wait until it is ready")
 }
 
 func runUp(ctx context.Context, o upOptions, stdin io.Reader, stdout, stderr io.Writer) error {
 	if o.exitWithParent && !o.foreground {
 		return errors.New("--exit-with-parent needs --foreground")
+	}
+	if o.etcdRelay && !o.foreground {
+		return errors.New("--etcd-relay needs --foreground")
 	}
 	if o.port < 0 || o.port > 65535 {
 		return fmt.Errorf("--port must be between 0 and 65535, not %d", o.port)
@@ -133,6 +138,7 @@ func upForeground(ctx context.Context, dir state.Dir, o upOptions, stdin io.Read
 		Port:    o.port,
 		Audit:   o.audit,
 		Verbose: o.verbose,
+		Relay:   o.etcdRelay,
 		Log:     stderr,
 		Ready: func() {
 			if !timer.Stop() {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/kubernetes/scheme"
 )
 
 // The limits of the real API server: on a request's body, and on what a Secret holds.
@@ -179,7 +181,14 @@ func (s *Server) list(r *http.Request, p place) (int, any) {
 	}
 	items := make([]any, len(keys))
 	for i, at := range keys {
-		items[i] = p.shown(s.objects[at])
+		item := p.shown(s.objects[at])
+		if scheme.Scheme.Recognizes(p.gvk()) {
+			// As the real one: the items of built-in kinds don't say what they are.
+			item = maps.Clone(item)
+			delete(item, "apiVersion")
+			delete(item, "kind")
+		}
+		items[i] = item
 	}
 	return http.StatusOK, map[string]any{"apiVersion": p.kind.apiVersion(p.version), "kind": p.kind.name + "List", "metadata": md, "items": items}
 }

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redkubes/otomi/faults/stack"
 )
@@ -67,7 +68,8 @@ func (o Oracle) Judge(ctx context.Context, s stack.Stack) ([]string, error) {
 	return wrong, nil
 }
 
-// Empty reports what of the stack's is in the cluster, where nothing should be.
+// Empty reports what of the stack's is in the cluster, where nothing should be but what Helm leaves, too: namespaces, definitions
+// and the objects of hooks.
 func (o Oracle) Empty(ctx context.Context, s stack.Stack) ([]string, error) {
 	live, err := o.live(ctx, s)
 	if err != nil {
@@ -75,7 +77,7 @@ func (o Oracle) Empty(ctx context.Context, s stack.Stack) ([]string, error) {
 	}
 	var wrong []string
 	for id := range live {
-		if !strings.HasPrefix(id, "Namespace ") && !strings.HasPrefix(id, "CustomResourceDefinition ") {
+		if !strings.HasPrefix(id, "Namespace ") && !strings.HasPrefix(id, "CustomResourceDefinition ") && !strings.HasSuffix(id, "-post") {
 			wrong = append(wrong, id+" is left over")
 		}
 	}
@@ -109,7 +111,8 @@ func (o Oracle) live(ctx context.Context, s stack.Stack) (map[string]map[string]
 			md, _ := item["metadata"].(map[string]any)
 			name, _ := md["name"].(string)
 			if match(name, item) {
-				item["kind"] = kind
+				// Lists say once for all what their items are.
+				item["kind"], item["apiVersion"] = kind, apiVersion(path)
 				all[identity(item)] = item
 			}
 		}
@@ -147,6 +150,15 @@ func (o Oracle) live(ctx context.Context, s stack.Stack) (map[string]map[string]
 	return all, err
 }
 
+// apiVersion is what the objects at an address say of themselves.
+func apiVersion(path string) string {
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	if parts[0] == "api" {
+		return parts[1]
+	}
+	return parts[1] + "/" + parts[2]
+}
+
 // list reads a list; a kind that is not served has nothing.
 func (o Oracle) list(ctx context.Context, path string) ([]map[string]any, error) {
 	var list struct {
@@ -165,6 +177,14 @@ func (o Oracle) read(ctx context.Context, path string, into any) (found bool, er
 	r.Header.Set("Accept", "application/json")
 	r.Header.Set("User-Agent", "oracle")
 	resp, err := o.Client.Do(r)
+	// A server that has just come back says so for a moment.
+	for i := 0; i < 100 && (err != nil || resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500); i++ {
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		time.Sleep(100 * time.Millisecond)
+		resp, err = o.Client.Do(r)
+	}
 	if err != nil {
 		return false, err
 	}

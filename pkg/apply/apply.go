@@ -84,6 +84,7 @@ type Cluster interface {
 	Records
 	Objects
 	Waiter
+	LogReader
 	// Refresh forgets which kinds the cluster serves, since new ones were made.
 	Refresh()
 	// Warnings are what the cluster warned of so far, each once.
@@ -101,12 +102,18 @@ type Options struct {
 	Now func() time.Time
 	// Parallel is how many releases of a group, and objects of a kind's rank, are applied side by side; 0 means 8.
 	Parallel int
+	// Holder is who runs this, USER@HOST; it is recorded.
+	Holder string
+	// OmitValues leaves the values, and the defaults of the chart, out of the records.
+	OmitValues bool
 	// History is how many revisions of each release are kept; 0 means what its plan says, and where that says nothing 10, as in
 	// Helm.
 	History int
 	// Worked says that another run changed the cluster since the plan was made, so that what the cluster refused then it may take
 	// now, or in a moment.
 	Worked bool
+	// Atomic says that the caller takes back what a run did that fails, with Return.
+	Atomic bool
 	// Before is called before a release is touched; its error keeps the release from being applied. After is called with what
 	// came of it. What they return as said becomes an event. They are called for several releases side by side; nil where
 	// there is nothing to do.
@@ -124,12 +131,16 @@ const (
 	ReleaseStarted EventKind = "release-started"
 	HookStarted    EventKind = "hook-started"
 	HookDone       EventKind = "hook-done"
-	ObjectApplied  EventKind = "object-applied"
-	ObjectDeleted  EventKind = "object-deleted"
-	Waiting        EventKind = "waiting"
-	ReleaseDone    EventKind = "release-done"
-	ReleaseFailed  EventKind = "release-failed"
-	ReleaseSkipped EventKind = "release-skipped"
+	// HookLog: the Pods of a hook wrote the message.
+	HookLog       EventKind = "hook-log"
+	ObjectApplied EventKind = "object-applied"
+	ObjectDeleted EventKind = "object-deleted"
+	Waiting       EventKind = "waiting"
+	ReleaseDone   EventKind = "release-done"
+	// ReleaseReturned: what the run did to the release was taken back; the message says how.
+	ReleaseReturned EventKind = "release-returned"
+	ReleaseFailed   EventKind = "release-failed"
+	ReleaseSkipped  EventKind = "release-skipped"
 	// LockWaiting: another run has the cluster; the message says which.
 	LockWaiting EventKind = "lock-waiting"
 	// ProgramSaid: a program of the user's wrote the message.
@@ -168,6 +179,8 @@ const (
 	Applied     Outcome = "applied"
 	Uninstalled Outcome = "uninstalled"
 	Failed      Outcome = "failed"
+	// Returned: the release was applied, and taken back since the run failed.
+	Returned Outcome = "returned"
 	// NotStarted: the run stopped before the release.
 	NotStarted Outcome = "not-started"
 )
@@ -178,6 +191,8 @@ type Result struct {
 	Releases []ReleaseResult `json:"releases"`
 	// Warnings are what the API server warned of that the plan does not have.
 	Warnings []string `json:"warnings,omitempty"`
+	// Untouched are the releases of the plan that were unchanged, for Verify: they are wanted as well.
+	Untouched []diff.Release `json:"-"`
 }
 
 // ReleaseResult is what happened to one release.
@@ -189,6 +204,8 @@ type ReleaseResult struct {
 	Outcome   Outcome            `json:"outcome"`
 	Revision  int                `json:"revision,omitempty"`
 	Error     string             `json:"error,omitempty"`
+	// Former is the revision that was deployed before; 0 where none was.
+	Former int `json:"former,omitempty"`
 	// Elapsed is how long it took; in JSON it is elapsedSeconds.
 	Elapsed time.Duration `json:"-"`
 	// Objects are the objects that were applied, and Prints their prints: what Verify looks for.

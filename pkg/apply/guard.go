@@ -49,9 +49,10 @@ func (r *run) again(
 		return "", "", moved("it was deleted")
 	case diff.Seen(live) == o.Seen && diff.UID(live) == o.UID:
 		return "", "", reason // the conflict is another one
-	case s.hooked && manifest.OwnerOf(live) == owner, change.Live != "" && diff.LiveDigest(live, o.Data) == change.Live:
+	case s.hooked && manifest.OwnerOf(live) == owner, change.Live != "" && diff.LiveDigest(live, diff.Without(o.Data, change.Ignored)) == change.Live:
 		return diff.Seen(live), diff.UID(live), nil
 	}
+	o.Data = diff.Unforced(o.Data, live, change.Ignored)
 	wanted, err := r.cluster.DryRun(ctx, o, owner)
 	if err == nil && reflect.DeepEqual(diff.Cleaned(live), diff.Cleaned(wanted)) {
 		return diff.Seen(live), diff.UID(live), nil

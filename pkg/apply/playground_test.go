@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -31,6 +29,7 @@ import (
 	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/diff"
 	"github.com/redkubes/otomi/pkg/manifest"
+	"github.com/redkubes/otomi/pkg/render"
 	"github.com/redkubes/otomi/pkg/runlevel"
 )
 
@@ -221,10 +220,7 @@ func rendered(t testing.TB, ch chart, revision int, upgrade bool) diff.Rendered 
 	for i, doc := range ch.crds {
 		rel.CRDs = append(rel.CRDs, object(t, doc, fmt.Sprintf("%s/crds/%d.yaml", ch.name, i)))
 	}
-	raw, err := json.Marshal(rel)
-	require.NoError(t, err)
-	sum := sha256.Sum256(raw)
-	return diff.Rendered{Release: rel, Digest: hex.EncodeToString(sum[:20])}
+	return diff.Rendered{Release: rel, Digest: render.Digest(rel)}
 }
 
 func object(t testing.TB, doc, source string) manifest.Object {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/redkubes/otomi/pkg/diff"
@@ -47,12 +46,8 @@ func (r *run) begin(ctx context.Context, s *step, former []manifest.Record) (man
 		Description:   installing,
 		FirstDeployed: now,
 		LastDeployed:  now,
-		Labels: map[string]string{
-			diff.RevisionLabel: strconv.Itoa(s.release.Revision),
-			diff.ModeLabel:     diff.ModeInstall,
-			diff.RunLabel:      r.o.Run,
-		},
-		Runs: map[int]manifest.HookRun{},
+		Labels:        r.labels(s, former),
+		Runs:          map[int]manifest.HookRun{},
 	}
 	for k, v := range s.release.Labels {
 		if _, ours := record.Labels[k]; !ours {
@@ -62,7 +57,15 @@ func (r *run) begin(ctx context.Context, s *step, former []manifest.Record) (man
 	record.Revision = s.release.Revision
 	if s.release.Action == diff.Upgrade {
 		record.Status, record.Description = manifest.PendingUpgrade, upgrading
-		record.Labels[diff.ModeLabel] = diff.ModeUpgrade
+	}
+	if s.back > 0 {
+		record.Status, record.Description = manifest.PendingRollback, wentBack(s.back)
+	}
+	if r.o.OmitValues {
+		record.Values, record.Chart.Values = nil, nil
+	}
+	if err := r.resume(ctx, s, &record, former); err != nil {
+		return manifest.Stored{}, err
 	}
 	for _, old := range slices.Backward(former) {
 		if old.Status == manifest.Deployed || old.Status == manifest.Superseded {
@@ -81,12 +84,13 @@ func (r *run) begin(ctx context.Context, s *step, former []manifest.Record) (man
 		return manifest.Stored{}, err
 	}
 	for _, old := range former {
-		if !old.Status.Pending() || !diff.Ours(old) {
+		if !old.Status.Pending() || !diff.Ours(old) && old.Revision != s.release.TakesOver {
 			continue
 		}
 		if err := r.restate(ctx, old, func(stored *manifest.Stored) {
 			stored.Status, stored.Description = manifest.Failed, "taken over by run "+r.o.Run
 			stored.Labels = with(stored.Labels, diff.RunLabel, r.o.Run)
+			stored.Labels[diff.InterruptedLabel] = "true"
 		}); err != nil {
 			return manifest.Stored{}, r.fail(ctx, record, err)
 		}
@@ -94,14 +98,27 @@ func (r *run) begin(ctx context.Context, s *step, former []manifest.Record) (man
 	return record, nil
 }
 
-// createRecord makes a record, unless ctx has ended. What was begun is finished also after that.
+// createRecord makes a record, unless ctx has ended. What was begun is finished also after that. One that does not arrive is sent
+// again; one that arrived, and only its answer was lost, is made.
 func (r *run) createRecord(ctx context.Context, record manifest.Stored) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	ctx, done := finishing(ctx)
+	whole, done := finishing(ctx)
 	defer done()
-	return r.cluster.CreateRecord(ctx, record)
+	for try := 1; ; try++ {
+		err := r.cluster.CreateRecord(whole, record)
+		var refusal *manifest.Refusal
+		var unheld *manifest.Unheld
+		switch {
+		case err == nil, errors.As(err, &refusal), errors.As(err, &unheld):
+			return err
+		case r.arrived(ctx, record):
+			return nil
+		case try == 5 || pause(ctx, time.Duration(try)*250*time.Millisecond) != nil:
+			return err
+		}
+	}
 }
 
 // with is a map of labels with one more.
@@ -180,10 +197,11 @@ func (r *run) finish(ctx context.Context, s *step, record manifest.Stored, print
 		record.Description = upgraded
 	}
 	if s.back > 0 {
-		record.Description = fmt.Sprintf("Rollback to %d", s.back)
+		record.Description = wentBack(s.back)
 	}
 	record.LastDeployed = r.o.Now()
 	record.Labels = maps.Clone(record.Labels)
+	delete(record.Labels, diff.HooksLabel)
 	if s.release.Digest != "" {
 		record.Labels[diff.WantedLabel] = diff.Wanted(s.release.Digest, s.release.Revision)
 	}
@@ -258,15 +276,18 @@ func (r *run) end(ctx context.Context, record manifest.Stored) error {
 // fail marks the record failed, also after ctx was cancelled, and returns the reason with what came of it.
 func (r *run) fail(ctx context.Context, record manifest.Stored, reason error) error {
 	what := "Release"
-	if record.Status == manifest.PendingUpgrade {
+	switch record.Status {
+	case manifest.PendingUpgrade:
 		what = "Upgrade"
+	case manifest.PendingRollback:
+		what = "Rollback"
 	}
-	return r.failed(ctx, record, fmt.Sprintf("%s %q failed: %v", what, record.Name, reason), reason)
+	return r.failed(ctx, record, fmt.Sprintf("%s %q failed: %s", what, record.Name, recorded(reason)), reason)
 }
 
 // failUninstall marks the record failed, also after ctx was cancelled: a record that says "uninstalling" locks the release.
 func (r *run) failUninstall(ctx context.Context, record manifest.Stored, reason error) error {
-	return r.failed(ctx, record, fmt.Sprintf("Uninstallation failed: %v", reason), reason)
+	return r.failed(ctx, record, fmt.Sprintf("Uninstallation failed: %s", recorded(reason)), reason)
 }
 
 // failed marks the record failed with a description.
@@ -276,6 +297,9 @@ func (r *run) failed(ctx context.Context, record manifest.Stored, description st
 		return reason
 	}
 	record.Status, record.Description = manifest.Failed, description
+	if ctx.Err() != nil {
+		record.Labels = with(record.Labels, diff.InterruptedLabel, "true")
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
 	defer cancel()
 	switch err := r.end(ctx, record); {

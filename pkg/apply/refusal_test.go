@@ -262,24 +262,38 @@ func TestWarningsOfTheAPIServerAreNotSwallowed(t *testing.T) {
 	require.Equal(t, []string{w.namespace + ".example.com/v1 Widget is deprecated"}, result.Warnings)
 }
 
-func TestKilledFirstInstallOfHelmIsNoCaseForARollback(t *testing.T) {
+func TestWhatHelmLeftUnfinishedIsTakenOverOnceItIsOld(t *testing.T) {
+	w := enter(t)
+	w.apply(w.one(configMap("a", "k", "1")))
+	require.NoError(t, w.client.CreateRecord(w.ctx, manifest.Stored{
+		Release: manifest.Release{Name: "app", Namespace: w.namespace, Revision: 2}, Status: manifest.PendingUpgrade,
+		// Helm copies the labels of the revision before.
+		Labels: map[string]string{diff.RevisionLabel: "1", diff.RunLabel: "ours"},
+	}))
+	charts := w.one(configMap("a", "k", "2"))
 	for name, test := range map[string]struct {
-		deployed bool
-		want     string
-	}{"first": {false, "helm uninstall"}, "later": {true, "helm rollback"}} {
-		t.Run(name, func(t *testing.T) {
-			w := enter(t)
-			require.NoError(t, w.client.CreateNamespace(w.ctx, w.namespace))
-			helms := manifest.Stored{Release: manifest.Release{Name: "app", Namespace: w.namespace, Revision: 1}, Status: manifest.Deployed}
-			if test.deployed {
-				require.NoError(t, w.client.CreateRecord(w.ctx, helms))
-				helms.Revision = 2
-			}
-			helms.Status = manifest.PendingInstall
-			require.NoError(t, w.client.CreateRecord(w.ctx, helms))
-			require.Contains(t, w.plan(w.one(configMap("a", "k", "1"))).Levels[0].Releases[0].Invalid, test.want)
-		})
+		age     time.Duration
+		timeout time.Duration
+		o       diff.Options
+		want    string
+	}{
+		"young":             {age: 9 * time.Minute, want: "revision 2 is pending-upgrade since 9m. Wait until it ends; if it was killed: otomi unlock " + w.namespace + "/app"},
+		"as long as it may": {age: 19 * time.Minute, timeout: 10 * time.Minute, want: "pending-upgrade since 19m"},
+		"without a lock":    {age: 5 * time.Hour, o: diff.Options{Unlocked: true}, want: "pending-upgrade since 5h"},
+	} {
+		charts[0].timeout = test.timeout
+		test.o.Now = time.Now().Add(test.age + 5*time.Second)
+		r := w.planWith(charts, test.o).Levels[0].Releases[0]
+		require.Contains(t, r.Invalid, test.want, name)
+		require.Zero(t, r.TakesOver, name)
 	}
+	charts[0].timeout = 0
+	plan := w.planWith(charts, diff.Options{Now: time.Now().Add(2*time.Hour + time.Minute)})
+	require.Equal(t, "helm left revision 2 pending-upgrade 2h ago; it is taken over", plan.Levels[0].Releases[0].Reason)
+	_, _, err := w.run(plan)
+	require.NoError(t, err)
+	require.Equal(t, []manifest.Status{manifest.Superseded, manifest.Failed, manifest.Deployed}, w.statuses())
+	require.True(t, w.plan(charts).Empty())
 }
 
 func TestNamespaceThatIsBeingDeletedIsWaitedFor(t *testing.T) {

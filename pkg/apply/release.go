@@ -26,6 +26,11 @@ func (r *run) apply(ctx context.Context, s *step) error {
 	if err != nil {
 		return err
 	}
+	for _, old := range former {
+		if old.Status == manifest.Deployed {
+			s.result.Former = old.Revision
+		}
+	}
 	record, err := r.begin(ctx, s, former)
 	if err != nil {
 		return err
@@ -120,10 +125,16 @@ type printed struct {
 
 func newPrints() *printed { return &printed{all: map[manifest.ID]string{}} }
 
-func (p *printed) add(o manifest.Object, print string) {
+func (p *printed) add(o manifest.Object, print string, change diff.Change) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.all[o.ID] = print
+	if slices.ContainsFunc(change.Conflicts, func(c diff.Conflict) bool { return c.Policy == diff.Keep }) {
+		p.all[o.ID] = string(diff.Keep) // it is not as it is wanted: the next run looks at it again
+	}
+	if len(change.Ignored) > 0 {
+		return // others write to it, and may have done so meanwhile
+	}
 	p.objects = append(p.objects, manifest.Object{ID: o.ID, Version: o.Version, Source: o.Source})
 }
 
@@ -265,9 +276,9 @@ func (r *run) applyOne(ctx context.Context, s *step, o manifest.Object, owner ma
 		o.Seen, o.UID = manifest.Absent, ""
 	}
 	for try := 1; ; try++ {
-		print, err := r.write(ctx, o, owner, change.Action)
+		print, err := r.write(ctx, o, owner, change)
 		if err == nil {
-			prints.add(o, print)
+			prints.add(o, print, change)
 			r.tell(s, Event{Kind: ObjectApplied, Object: o.ID})
 			return nil
 		}
@@ -281,11 +292,20 @@ func (r *run) applyOne(ctx context.Context, s *step, o manifest.Object, owner ma
 }
 
 // write takes the fields of an object that is there, and applies it.
-func (r *run) write(ctx context.Context, o manifest.Object, owner manifest.Owner, action diff.Action) (print string, err error) {
-	switch action {
+func (r *run) write(ctx context.Context, o manifest.Object, owner manifest.Owner, change diff.Change) (print string, err error) {
+	switch change.Action {
 	case diff.Create, diff.Replace:
 		// Nobody can own fields of what is not there.
 	default:
+		if len(change.Ignored) > 0 {
+			live, found, err := r.cluster.Get(ctx, o)
+			if err != nil {
+				return "", err
+			}
+			if found {
+				o.Data = diff.Unforced(o.Data, live, change.Ignored)
+			}
+		}
 		if o.Seen, err = r.cluster.TakeFields(ctx, o); err != nil {
 			return "", err
 		}
@@ -398,6 +418,9 @@ func (r *run) uninstall(ctx context.Context, s *step) error {
 	record.Status, record.Description = manifest.Uninstalling, "Deletion in progress (or silently failed)"
 	// A run that still works on the release finds that its record is not its own any more.
 	record.Labels = with(record.Labels, diff.RunLabel, r.o.Run)
+	if interrupted(last) {
+		s.done = last.Labels[diff.HooksLabel]
+	}
 	if err := r.cluster.UpdateRecord(ctx, record); err != nil {
 		if r.arrived(ctx, record) {
 			return r.failUninstall(ctx, record, err)
@@ -463,43 +486,56 @@ func (r *run) hooks(ctx context.Context, s *step, event manifest.Event, record *
 		}
 		return strings.Compare(a.Name, b.Name)
 	})
+	ran := s.ran(event)
 	for i := range due {
 		if err := r.placeHook(ctx, s, &due[i].Object); err != nil {
 			return err
 		}
 		h := due[i]
+		if i < ran {
+			continue // an interrupted run ran it for the same content
+		}
 		s.hooked = true
-		ran := manifest.HookRun{Started: r.o.Now(), Phase: "Unknown"}
+		run := manifest.HookRun{Started: r.o.Now(), Phase: "Unknown"}
 		r.tell(s, Event{Kind: HookStarted, Object: h.ID, Message: string(event)})
 		err := r.hook(ctx, s, h.Hook)
-		ran.Completed, ran.Phase = r.o.Now(), "Succeeded"
+		said := r.hookLogs(ctx, s, h.Hook, err != nil)
+		run.Completed, run.Phase = r.o.Now(), "Succeeded"
 		if err != nil {
-			ran.Phase = "Failed"
+			run.Phase = "Failed"
 		}
-		record.Runs[h.place] = ran
+		record.Runs[h.place] = run
 		if err == nil {
+			if event == manifest.Test {
+				r.tell(s, Event{Kind: HookDone, Object: h.ID, Message: string(event)})
+				continue // what tests did is told by their caller
+			}
+			if err := r.progressed(ctx, event, i+1, record); err != nil {
+				return fmt.Errorf("recording that the %s hook is done: %w", event, err)
+			}
 			r.tell(s, Event{Kind: HookDone, Object: h.ID, Message: string(event)})
 			continue
 		}
 		err = fmt.Errorf("%s hook: %w", event, from(h.Object, err))
+		if said != "" {
+			err = &logged{err, said}
+		}
 		// What the policies ask for after a failure is done also after ctx was cancelled, and its own errors come second.
 		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
 		defer cancel()
 		if policy(h.Hook, manifest.HookFailed) {
-			_, deleting := r.cluster.Delete(late, h.Object, manifest.Owner{})
-			err = errors.Join(err, deleting)
+			err = errors.Join(err, r.deleteHook(late, s, h.Hook))
 		}
 		for _, done := range due[:i] {
 			if policy(done.Hook, manifest.HookSucceeded) {
-				_, deleting := r.cluster.Delete(late, done.Object, manifest.Owner{})
-				err = errors.Join(err, deleting)
+				err = errors.Join(err, r.deleteHook(late, s, done.Hook))
 			}
 		}
 		return err
 	}
 	for _, h := range slices.Backward(due) {
 		if policy(h.Hook, manifest.HookSucceeded) {
-			if err := r.deleteAndWait(ctx, s, []manifest.Object{h.Object}, manifest.Owner{}); err != nil {
+			if err := r.deleteAndWait(ctx, s, r.parts(ctx, s, h.Hook), manifest.Owner{}); err != nil {
 				return fmt.Errorf("%s hook: %w", event, err)
 			}
 		}
@@ -542,15 +578,18 @@ func (r *run) hook(ctx context.Context, s *step, h manifest.Hook) error {
 	}
 	// What a run before left behind goes, whatever the policies: where they don't ask for it, Helm fails here until someone
 	// deletes it by hand.
-	if err := r.deleteAndWait(ctx, s, []manifest.Object{h.Object}, manifest.Owner{}); err != nil {
+	parts := r.parts(ctx, s, h)
+	if err := r.deleteAndWait(ctx, s, parts, manifest.Owner{}); err != nil {
 		return err
 	}
-	if err := r.create(ctx, h.Object); err != nil {
-		return err
+	for _, o := range parts {
+		if err := r.create(ctx, o); err != nil {
+			return err
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout())
 	defer cancel()
-	return r.cluster.WaitDone(ctx, []manifest.Object{h.Object}, func(message string) {
+	return r.cluster.WaitDone(ctx, parts, func(message string) {
 		r.tell(s, Event{Kind: Waiting, Object: h.ID, Message: message})
 	})
 }

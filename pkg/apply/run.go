@@ -31,6 +31,8 @@ type run struct {
 	cluster Cluster
 	o       Options
 	events  chan Event
+	// inventory is the one that the releases of the plan are in, and commit that of their values; empty where they have none.
+	inventory, commit string
 	// worked says that an earlier runlevel of this run changed the cluster.
 	worked bool
 }
@@ -40,10 +42,16 @@ type step struct {
 	release diff.Release
 	result  *ReleaseResult
 	began   time.Time
+	// logs says that what Pods of hooks wrote is told, whatever their policies.
+	logs bool
 	// hooked says that hooks of the release ran.
 	hooked bool
-	// back is the revision that an undone upgrade goes back to; 0 where none does.
+	// back is the revision that a rollback or an undone upgrade goes back to; 0 where none does.
 	back int
+	// done says how far the hooks are that an interrupted run completed, as HooksLabel does.
+	done string
+	// quiet says that nothing is told of the release.
+	quiet bool
 }
 
 // Run carries out the plan. Within a runlevel what is to be uninstalled goes first, in reverse order; then the groups of
@@ -56,8 +64,12 @@ type step struct {
 func Run(ctx context.Context, plan diff.Plan, c Cluster, o Options) (Result, error) {
 	r, end := begun(c, o)
 	defer end()
+	r.inventory, r.commit = plan.Inventory, plan.Commit
 	result, levels := prepare(plan)
 	err := r.levels(ctx, plan, levels)
+	if err == nil {
+		err = r.refresh(ctx, plan)
+	}
 	for _, w := range c.Warnings() {
 		if !slices.Contains(plan.Warnings, w) {
 			result.Warnings = append(result.Warnings, w)
@@ -140,13 +152,14 @@ func prepare(plan diff.Plan) (*Result, [][]*step) {
 	for i, level := range plan.Levels {
 		for _, release := range level.Releases {
 			if release.Action == diff.Same && release.Invalid == "" {
+				result.Untouched = append(result.Untouched, release)
 				continue
 			}
 			result.Releases = append(result.Releases, ReleaseResult{
 				Name: release.Name, Namespace: release.Namespace, Level: level.Name,
 				Action: release.Action, Outcome: NotStarted, Revision: release.Revision,
 			})
-			levels[i] = append(levels[i], &step{release: release})
+			levels[i] = append(levels[i], &step{release: release, back: release.Back})
 		}
 	}
 	// The results have their final places only now.
@@ -387,6 +400,9 @@ func (r *run) said(s *step, text string) {
 
 // tell emits an event of a release.
 func (r *run) tell(s *step, e Event) {
+	if s.quiet {
+		return
+	}
 	e.Level, e.Release, e.Namespace = s.release.Level, s.release.Name, s.release.Namespace
 	e.Action, e.Revision = s.release.Action, s.release.Revision
 	e.Elapsed = r.o.Now().Sub(s.began)

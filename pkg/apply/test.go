@@ -8,6 +8,7 @@ import (
 
 	"github.com/redkubes/otomi/pkg/diff"
 	"github.com/redkubes/otomi/pkg/manifest"
+	"github.com/redkubes/otomi/pkg/render"
 )
 
 // TestOptions say how the tests of a release go. The zero value is useful.
@@ -16,6 +17,8 @@ type TestOptions struct {
 	Timeout time.Duration
 	// Cleanup deletes what tests made, also where their policies keep it.
 	Cleanup bool
+	// Logs tells what the Pods of the tests wrote.
+	Logs bool
 }
 
 // Test runs the test hooks of the deployed revision of a release, one after the other by weight and name, as helm test does, and
@@ -45,13 +48,13 @@ func Test(ctx context.Context, namespace, name string, c Cluster, to TestOptions
 	}
 	r, end := begun(c, o)
 	defer end()
-	s := &step{began: r.o.Now(), release: diff.Release{
+	s := &step{logs: to.Logs, began: r.o.Now(), release: diff.Release{
 		Name: name, Namespace: namespace, Revision: deployed.Revision, Wanted: stored.Release, Timeout: to.Timeout,
 	}}
 	var made []manifest.Object
 	for _, h := range stored.Hooks {
 		if h.Runs(manifest.Test) {
-			made = append(made, h.Object)
+			made = append(made, render.Flat(h)...)
 		}
 	}
 	if len(made) == 0 {

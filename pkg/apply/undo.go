@@ -63,7 +63,7 @@ func (r *run) takeAway(ctx context.Context, s *step) error {
 		return err
 	}
 	back := *s
-	back.release.Action, back.release.Objects = diff.Uninstall, going
+	back.release.Action, back.release.Objects, back.done = diff.Uninstall, going, ""
 	return r.uninstall(ctx, &back)
 }
 
@@ -82,18 +82,27 @@ func (r *run) goBack(ctx context.Context, s *step) (int, error) {
 	if target.Revision == 0 {
 		return 0, errors.New("no revision is deployed")
 	}
-	stored, err := r.cluster.Stored(ctx, target.Namespace, target.Name, target.Revision)
+	return target.Revision, r.goBackTo(ctx, s, target.Revision)
+}
+
+// goBackTo applies what a revision has as a new one.
+func (r *run) goBackTo(ctx context.Context, s *step, revision int) error {
+	records, err := r.cluster.Revisions(ctx, s.release.Namespace, s.release.Name)
 	if err != nil {
-		return 0, err
+		return err
+	}
+	stored, err := r.cluster.Stored(ctx, s.release.Namespace, s.release.Name, revision)
+	if err != nil {
+		return err
 	}
 	back := *s
-	back.back = target.Revision
+	back.back, back.done = revision, ""
 	if back.release.Objects, err = r.gone(ctx, s, s.release.Wanted.Objects, stored.Objects); err != nil {
-		return 0, err
+		return err
 	}
 	again, err := r.replacedAgain(ctx, s, stored.Objects)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	back.release.Objects = append(back.release.Objects, again...)
 	// What is wanted of the release is still something else, which a digest would deny.
@@ -102,13 +111,13 @@ func (r *run) goBack(ctx context.Context, s *step) (int, error) {
 	back.release.Wanted.Revision = back.release.Revision
 	record, err := r.begin(ctx, &back, records)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	applied, err := r.carryOut(ctx, &back, &record)
 	if err != nil {
-		return 0, r.fail(ctx, record, err)
+		return r.fail(ctx, record, err)
 	}
-	return target.Revision, r.finish(ctx, &back, record, applied.all)
+	return r.finish(ctx, &back, record, applied.all)
 }
 
 // replacedAgain are the changes that replace what the failed upgrade replaced: what could not be changed in place on the way there

@@ -16,6 +16,8 @@ type Verifier interface {
 	Records(ctx context.Context) ([]manifest.Record, error)
 	// Prints returns the prints of those of the placed objects that are there.
 	Prints(ctx context.Context, objects []manifest.Object) (map[manifest.ID]string, error)
+	// Place gives each object the namespace it lands in.
+	Place(ctx context.Context, namespace string, objects []manifest.Object) (placed []manifest.Object, known []bool, err error)
 	// Get reads a placed object.
 	Get(ctx context.Context, object manifest.Object) (data map[string]any, found bool, err error)
 }
@@ -75,9 +77,22 @@ func Verify(ctx context.Context, result Result, c Verifier) error {
 		}
 	}
 	slices.SortFunc(objects, func(a, b manifest.Object) int { return strings.Compare(a.ID.String(), b.ID.String()) })
+	still, err := untouched(ctx, result, records, prints, c)
+	if err != nil {
+		return err
+	}
+	for _, u := range still {
+		objects = append(objects, u.objects...)
+	}
 	now, err := c.Prints(ctx, objects)
 	if err != nil {
 		return err
+	}
+	for _, u := range still {
+		if diff.Owned(ids(u.objects), now) != u.owned {
+			lines = append(lines, fmt.Sprintf("release %s, in which nothing was to be done, was changed meanwhile", u.key))
+		}
+		objects = objects[:len(objects)-len(u.objects)]
 	}
 	for _, o := range objects {
 		p, found := now[o.ID]
@@ -102,6 +117,51 @@ func Verify(ctx context.Context, result Result, c Verifier) error {
 		return &UnlikeError{Lines: lines}
 	}
 	return nil
+}
+
+// left is a release that the run had nothing to do for, with the digest of the fields that its record says are owned.
+type left struct {
+	key     string
+	objects []manifest.Object
+	owned   string
+}
+
+// untouched are the releases of which it can be told whether they are still as they were: they have a record with a digest, and
+// share no object with a release that the run worked on.
+func untouched(
+	ctx context.Context, result Result, records []manifest.Record, touched map[manifest.ID][]string, c Verifier,
+) ([]left, error) {
+	owned := map[string]string{}
+	for _, record := range records {
+		if record.Status == manifest.Deployed {
+			owned[manifest.Key(record.Namespace, record.Name)] = record.Labels[diff.OwnedLabel]
+		}
+	}
+	var all []left
+	for _, r := range result.Untouched {
+		u := left{key: manifest.Key(r.Namespace, r.Name)}
+		u.owned = owned[u.key]
+		if u.owned == "" || r.Stale || len(r.Wanted.Objects) == 0 {
+			continue
+		}
+		var err error
+		if u.objects, _, err = c.Place(ctx, r.Namespace, slices.Concat(r.Wanted.Objects, r.Wanted.CRDs)); err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(u.objects, func(o manifest.Object) bool { return touched[o.ID] != nil }) {
+			all = append(all, u)
+		}
+	}
+	return all, nil
+}
+
+// ids are the identities of objects.
+func ids(objects []manifest.Object) []manifest.ID {
+	all := make([]manifest.ID, len(objects))
+	for i, o := range objects {
+		all[i] = o.ID
+	}
+	return all
 }
 
 // revisions names revisions in a sentence.

@@ -61,6 +61,8 @@ type Client struct {
 	cached   discovery.CachedDiscoveryInterface
 	mapper   *restmapper.DeferredDiscoveryRESTMapper
 	warnings *warnings
+	withinMu sync.Mutex
+	within   []string // sorted
 }
 
 // Contexts are the contexts of a kubeconfig, in order.
@@ -175,7 +177,7 @@ func newClient(config *rest.Config, name string, o Options) (*Client, error) {
 	// No rate limit of our own: what runs side by side is bounded, and an API server that has enough says so (429).
 	config.QPS = -1
 	config.WarningHandler = w
-	config.Dial = dialer(o.DialTimeout)
+	config.Dial = f.dialer(dialer(o.DialTimeout))
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		// Inside the repetition, so that each attempt has a deadline of its own.
 		return &retrying{next: &fencing{fence: f, next: &headerTimeout{next: next, limit: orDefault(o.HeaderTimeout, 60*time.Second)}}}
@@ -184,6 +186,7 @@ func newClient(config *rest.Config, name string, o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	client.Transport = &renewing{next: client.Transport}
 	core, err := corev1.NewForConfigAndClient(config, client)
 	if err != nil {
 		return nil, err

@@ -3,8 +3,10 @@ package cluster
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"sync/atomic"
+	"syscall"
 )
 
 // fence stands before the writes of a client that took a lease.
@@ -59,4 +61,39 @@ func writes(r *http.Request) bool {
 		return false
 	}
 	return !r.URL.Query().Has("dryRun")
+}
+
+// dialer makes connections that end when something is sent on them after the lease has run out. A process that stands still
+// between the fence and the socket would else send its write when it goes on; the resource version that the write carries does
+// not stop it where whoever took the lease meanwhile had nothing to change in the object. What is sent again passes the fence.
+func (f *fence) dialer(dial func(ctx context.Context, network, address string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &perishable{Conn: c, fence: f, late: f.over()}, nil
+	}
+}
+
+// over reports whether the client took a lease that has run out.
+func (f *fence) over() bool {
+	l := f.lease.Load()
+	return l != nil && l.left() <= 0
+}
+
+// perishable is a connection that ends with the lease.
+type perishable struct {
+	net.Conn
+	fence *fence
+	// late says that it was made after the lease ran out, by who knows that.
+	late bool
+}
+
+func (c *perishable) Write(b []byte) (int, error) {
+	if !c.late && c.fence.over() {
+		_ = c.Close()
+		return 0, &net.OpError{Op: "write", Net: "tcp", Err: syscall.ECONNRESET}
+	}
+	return c.Conn.Write(b)
 }

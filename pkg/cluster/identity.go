@@ -58,7 +58,7 @@ func (c *Client) Identify(ctx context.Context, namespace string, is Identity) er
 			if apierrors.IsAlreadyExists(err) {
 				continue
 			}
-		case err == nil && maps.Equal(live.Data, data):
+		case err == nil && is.Inventory == "" && live.Data[clusterKey] == is.Cluster, err == nil && maps.Equal(live.Data, data):
 			return nil
 		case err == nil:
 			live.Data = data

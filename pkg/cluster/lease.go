@@ -253,15 +253,15 @@ func (l *Lease) write(ctx context.Context, live *coordination.Lease) error {
 // spec is a Lease as we hold it.
 func (l *Lease) spec(now time.Time, before coordination.LeaseSpec) coordination.LeaseSpec {
 	seconds, at := int32(math.Ceil(l.duration.Seconds())), metav1.NewMicroTime(now)
-	transitions := int32(0)
+	changes := int32(0)
 	if before.LeaseTransitions != nil {
-		transitions = *before.LeaseTransitions
+		changes = *before.LeaseTransitions
 	}
 	spec := coordination.LeaseSpec{
-		HolderIdentity: &l.holder, LeaseDurationSeconds: &seconds, RenewTime: &at, AcquireTime: before.AcquireTime, LeaseTransitions: &transitions,
+		HolderIdentity: &l.holder, LeaseDurationSeconds: &seconds, RenewTime: &at, AcquireTime: before.AcquireTime, LeaseTransitions: &changes,
 	}
 	if before.HolderIdentity == nil || *before.HolderIdentity != l.holder {
-		transitions++
+		changes++
 		spec.AcquireTime = &at
 	}
 	return spec
@@ -384,39 +384,55 @@ func (l *Lease) allow(ctx context.Context) (time.Duration, error) {
 }
 
 // Release gives the lease back, also after ctx ended, within a third of its duration; from then on the client of the lease
-// writes nothing. One that is lost is nobody's to give back.
+// writes nothing. The error is a *manifest.Unheld where it was lost before: then others may have changed the cluster since this
+// run looked at it.
 func (l *Lease) Release(ctx context.Context) error {
 	close(l.quit)
 	<-l.ended
-	held := l.Err() == nil
-	_ = l.lose("this run gave the lease of the cluster back")
-	if !held {
-		return nil
+	if err := l.Err(); err != nil {
+		return err
 	}
+	_ = l.lose("this run gave the lease of the cluster back")
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(unfenced(ctx)), max(l.duration/3, 2*time.Second))
 	defer cancel()
-	if err := l.giveBack(ctx); err != nil {
+	err := l.giveBack(ctx)
+	var unheld *manifest.Unheld
+	switch {
+	case errors.As(err, &unheld):
+		return err
+	case err != nil:
 		return fmt.Errorf("giving the lease back, which ends by itself in %s: %w", l.duration, clean(err))
 	}
 	return nil
 }
 
-// giveBack frees the Lease if it is ours.
+// giveBack frees the Lease if it is ours; else the error is a *manifest.Unheld.
 func (l *Lease) giveBack(ctx context.Context) error {
 	l.requesting.Lock()
 	defer l.requesting.Unlock()
-	for {
+	for sent := false; ; sent = true {
 		live, err := l.client.Get(ctx, leaseName, metav1.GetOptions{})
-		if err != nil {
+		if err != nil && !apierrors.IsNotFound(err) {
 			return err
 		}
-		if holderOf(live).Name != l.holder {
-			return nil
+		if err != nil || holderOf(live).Name != l.holder {
+			if sent && err == nil && l.live != nil && transitions(live) == transitions(l.live) {
+				return nil // nobody had it since: the answer to the write that freed it was lost
+			}
+			return &manifest.Unheld{Reason: "somebody else has had the lease of the cluster since"}
 		}
 		if err := free(ctx, l.client, live); !apierrors.IsConflict(err) {
 			return err
 		}
 	}
+}
+
+// transitions counts the holders that a Lease had.
+func transitions(live *coordination.Lease) int32 {
+	if live.Spec.LeaseTransitions == nil {
+		return 0
+	}
+	return *live.Spec.LeaseTransitions
 }
 
 // free takes the holder out of a Lease, unless it was written since it was read.

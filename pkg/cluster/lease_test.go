@@ -32,6 +32,8 @@ type keeper struct {
 	// broken makes requests for the Lease fail; late lets writes of ConfigMaps wait until it is closed.
 	broken bool
 	late   chan struct{}
+	// stale is the answer to the next read of the Lease.
+	stale *coordination.Lease
 	// swallow drops the answer to the next write of the Lease.
 	swallow bool
 }
@@ -66,6 +68,11 @@ func (k *keeper) answer(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet {
 			body, _ := io.ReadAll(r.Body)
 			_, _, _ = scheme.Codecs.UniversalDeserializer().Decode(body, nil, &sent)
+		}
+		if k.stale != nil && r.Method == http.MethodGet {
+			say(200, k.stale)
+			k.stale = nil
+			return
 		}
 		switch {
 		case r.Method == http.MethodPost && !k.spaces[SystemNamespace]:
@@ -208,6 +215,52 @@ func TestStaleLeaseIsTakenOverByItsOwnDuration(t *testing.T) {
 	require.NoError(t, second.Release(t.Context()))
 }
 
+func TestLeaseThatAnotherRunHadAndFreedWasTakenForOneThatWasGivenBack(t *testing.T) {
+	t.Parallel()
+	k := &keeper{}
+	server := k.serve(t)
+	c := connected(t, server)
+	l, err := c.TakeLease(t.Context(), LeaseOptions{Holder: "me", Duration: time.Hour})
+	require.NoError(t, err)
+	stale := l.live.DeepCopy()
+	k.set(func() {
+		k.lease.Spec.HolderIdentity = nil
+		k.version++
+		k.lease.ResourceVersion = fmt.Sprint(k.version)
+	})
+	second, err := connected(t, server).TakeLease(t.Context(), LeaseOptions{Holder: "second"})
+	require.NoError(t, err)
+	require.NoError(t, second.Release(t.Context()))
+	// The first reads what was true before it stood still.
+	k.set(func() { k.stale = stale })
+	var unheld *manifest.Unheld
+	require.ErrorAs(t, l.Release(t.Context()), &unheld)
+}
+
+func TestLostAnswerToTheWriteThatFreedALeaseIsNoLoss(t *testing.T) {
+	t.Parallel()
+	k := &keeper{}
+	c := connected(t, k.serve(t))
+	l, err := c.TakeLease(t.Context(), LeaseOptions{Holder: "me", Duration: time.Hour})
+	require.NoError(t, err)
+	k.set(func() { k.swallow = true })
+	require.NoError(t, l.Release(t.Context()))
+	require.Empty(t, k.held().Name)
+}
+
+func TestLeaseThatWasLostBeforeItWasGivenBackIsTold(t *testing.T) {
+	t.Parallel()
+	k := &keeper{}
+	c := connected(t, k.serve(t))
+	l, err := c.TakeLease(t.Context(), LeaseOptions{Holder: "me", Duration: time.Hour})
+	require.NoError(t, err)
+	other := "other"
+	k.set(func() { k.lease.Spec.HolderIdentity = &other })
+	var unheld *manifest.Unheld
+	require.ErrorAs(t, l.Release(t.Context()), &unheld)
+	require.Equal(t, "other", k.held().Name)
+}
+
 func TestRunThatStoodStillGoesOnWhereNobodyTookItsLease(t *testing.T) {
 	t.Parallel()
 	k := &keeper{}
@@ -296,7 +349,7 @@ func TestFreedOrDeletedLeaseIsLost(t *testing.T) {
 			require.ErrorContains(t, l.Err(), want)
 			var unheld *manifest.Unheld
 			require.True(t, errors.As(put(t.Context(), c), &unheld))
-			require.NoError(t, l.Release(t.Context()))
+			require.ErrorAs(t, l.Release(t.Context()), &unheld)
 		})
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -269,7 +270,8 @@ func patch(
 	return resource.Patch(ctx, o.Name, types.ApplyPatchType, body, options)
 }
 
-// Create makes a placed object, without ownership metadata. It fails where the object is there already.
+// Create makes a placed object, without ownership metadata. It fails where the object is there already. The caller knows that it
+// was not: so one that is there after a try whose answer was lost is the one that was to be made.
 func (c *Client) Create(ctx context.Context, o manifest.Object) error {
 	resource, err := c.mustResource(o)
 	if err != nil {
@@ -279,11 +281,25 @@ func (c *Client) Create(ctx context.Context, o manifest.Object) error {
 	if err != nil {
 		return err
 	}
-	_, err = resource.Create(ctx, &unstructured.Unstructured{Object: wanted}, metav1.CreateOptions{FieldManager: FieldManager})
-	if err != nil {
-		return refused("creating", o.ID, err)
+	for i := 1; ; i++ {
+		_, err = resource.Create(ctx, &unstructured.Unstructured{Object: wanted}, metav1.CreateOptions{FieldManager: FieldManager})
+		if err == nil || i > 1 && apierrors.IsAlreadyExists(err) {
+			return nil
+		}
+		if !unsure(err) || i == attempts || pause(ctx, backoff(i)) != nil {
+			return refused("creating", o.ID, err)
+		}
 	}
-	return nil
+}
+
+// unsure reports whether what ended in an error may have arrived, or arrive when it is tried again.
+func unsure(err error) bool {
+	var answer apierrors.APIStatus
+	if !errors.As(err, &answer) {
+		return !lasting(err)
+	}
+	code := answer.Status().Code
+	return code == http.StatusTooManyRequests || code >= http.StatusInternalServerError
 }
 
 // Delete begins to delete a placed object, and what it owns as its Cascade says, and says whether it did. With an owner, an
@@ -344,7 +360,7 @@ func ownerOf(o *metav1.PartialObjectMetadata) manifest.Owner {
 // CreateNamespace makes a namespace where it is not there, as Helm does. One that is being deleted is waited for.
 func (c *Client) CreateNamespace(ctx context.Context, name string) error {
 	id := manifest.ID{Kind: "Namespace", Name: name}
-	for {
+	for i := 1; ; i++ {
 		live, err := c.metadata.Resource(namespaces).Get(ctx, name, metav1.GetOptions{})
 		switch {
 		case err == nil && live.DeletionTimestamp == nil:
@@ -363,6 +379,9 @@ func (c *Client) CreateNamespace(ctx context.Context, name string) error {
 			"metadata":   map[string]any{"name": name, "labels": map[string]any{"name": name}},
 		}}
 		_, err = c.dynamic.Resource(namespaces).Create(ctx, namespace, metav1.CreateOptions{FieldManager: "otomi-namespace"})
+		if err != nil && unsure(err) && i < attempts && pause(ctx, backoff(i)) == nil {
+			continue
+		}
 		if err != nil && !apierrors.IsAlreadyExists(err) {
 			return refused("creating", id, err)
 		}

@@ -31,11 +31,12 @@ import (
 var secrets = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
 
 // Records lists every revision of every release of the cluster from the labels of the records, with one request for their
-// metadata. A record whose labels say nothing sensible is left out, as Helm leaves it out.
+// metadata. A record whose labels say nothing sensible is left out, as Helm leaves it out. Who may not do so is asked for the
+// records of the namespaces of Within.
 func (c *Client) Records(ctx context.Context) ([]manifest.Record, error) {
 	records, err := c.records(ctx, "", labels.Set{"owner": "helm"})
 	if err != nil {
-		return nil, fmt.Errorf("listing the release records of all namespaces: %w", err)
+		return c.recordsWithin(ctx, err)
 	}
 	return records, nil
 }
@@ -44,16 +45,16 @@ func (c *Client) Records(ctx context.Context) ([]manifest.Record, error) {
 func (c *Client) Revisions(ctx context.Context, namespace, name string) ([]manifest.Record, error) {
 	records, err := c.records(ctx, namespace, labels.Set{"owner": "helm", "name": name})
 	if err != nil {
-		return nil, fmt.Errorf("listing the records of release %s: %w", manifest.Key(namespace, name), err)
+		return nil, fmt.Errorf("listing the records of release %s: %w", manifest.Key(namespace, name), listError(err))
 	}
 	return records, nil
 }
 
-// records lists records by their labels, sorted by release and revision.
+// records lists records by their labels, sorted by release and revision. The error is the API server's own.
 func (c *Client) records(ctx context.Context, namespace string, selector labels.Set) ([]manifest.Record, error) {
 	list, err := c.metadata.Resource(secrets).Namespace(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector.String()})
 	if err != nil {
-		return nil, listError(err)
+		return nil, err
 	}
 	records := make([]manifest.Record, 0, len(list.Items))
 	for _, item := range list.Items {
@@ -136,6 +137,9 @@ func (c *Client) CreateRecord(ctx context.Context, s manifest.Stored) error {
 	if apierrors.IsNotFound(err) {
 		return fmt.Errorf("creating the record of release %s: its namespace is not there: set createNamespace on the release, or make it in an earlier runlevel", s.Key())
 	}
+	if large := new(tooLargeError); errors.As(err, large) {
+		return tooLarge(s, int(*large))
+	}
 	if err != nil {
 		return fmt.Errorf("creating the record of release %s, revision %d: %w", s.Key(), s.Revision, recordError(s, err))
 	}
@@ -148,6 +152,9 @@ func (c *Client) UpdateRecord(ctx context.Context, s manifest.Stored) error {
 	if err == nil {
 		bound := &boundSecrets{SecretInterface: c.core.Secrets(s.Namespace), ctx: ctx, seen: s.Seen}
 		err = driver.NewSecrets(bound).Update(recordName(s.Name, s.Revision), rel)
+	}
+	if large := new(tooLargeError); errors.As(err, large) {
+		return tooLarge(s, int(*large))
 	}
 	if err != nil {
 		return fmt.Errorf("updating the record of release %s, revision %d: %w", s.Key(), s.Revision, recordError(s, err))
@@ -190,11 +197,17 @@ func (b *boundSecrets) List(_ context.Context, o metav1.ListOptions) (*v1.Secret
 }
 
 func (b *boundSecrets) Create(_ context.Context, s *v1.Secret, o metav1.CreateOptions) (*v1.Secret, error) {
+	if size := sizeOf(s); size > maxRecord {
+		return nil, tooLargeError(size)
+	}
 	return b.SecretInterface.Create(b.ctx, s, o)
 }
 
 func (b *boundSecrets) Update(_ context.Context, s *v1.Secret, o metav1.UpdateOptions) (*v1.Secret, error) {
 	s.ResourceVersion = b.seen
+	if size := sizeOf(s); size > maxRecord {
+		return nil, tooLargeError(size)
+	}
 	return b.SecretInterface.Update(b.ctx, s, o)
 }
 
@@ -217,6 +230,9 @@ func toHelm(s manifest.Stored) (*release.Release, error) {
 		}
 		for _, p := range h.DeletePolicies {
 			hook.DeletePolicies = append(hook.DeletePolicies, release.HookDeletePolicy(p))
+		}
+		for _, p := range h.LogPolicies() {
+			hook.OutputLogPolicies = append(hook.OutputLogPolicies, release.HookOutputLogPolicy(p))
 		}
 		if run, ok := s.Runs[i]; ok {
 			hook.LastRun = release.HookExecution{

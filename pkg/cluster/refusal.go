@@ -25,7 +25,7 @@ func refused(doing string, id manifest.ID, err error) error {
 		return fmt.Errorf("%s %s: %w", doing, id, clean(err))
 	}
 	status := answer.Status()
-	r := &manifest.Refusal{ID: id, Reason: manifest.RefusedInvalid, Message: message(id, status)}
+	r := &manifest.Refusal{ID: id, Reason: manifest.RefusedInvalid, Message: message(id, status), Fields: fields(status)}
 	switch status.Code {
 	case http.StatusNotFound:
 		r.Reason = manifest.RefusedUnknownKind
@@ -41,10 +41,31 @@ func refused(doing string, id manifest.ID, err error) error {
 		r.Reason = manifest.RefusedConflict
 	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge,
 		http.StatusMethodNotAllowed, http.StatusUnsupportedMediaType, http.StatusInternalServerError:
+		if status.Code == http.StatusBadRequest && noDryRun.MatchString(status.Message) {
+			r.Reason = manifest.RefusedRehearsal
+		}
 	default:
 		return fmt.Errorf("%s %s: %s", doing, id, r.Message)
 	}
 	return r
+}
+
+// noDryRun is how the API server says that a webhook takes no dry run. The answer has no cause or code of its own, so that its
+// words are all there is (k8s.io/apiserver, pkg/admission/plugin/webhook/errors, NewDryRunUnsupportedErr).
+var noDryRun = regexp.MustCompile(`^admission webhook "[^"]*" does not support dry run$`)
+
+// fields are the names of the fields that an answer complains of.
+func fields(status metav1.Status) []string {
+	if status.Details == nil {
+		return nil
+	}
+	var out []string
+	for _, cause := range status.Details.Causes {
+		if cause.Field != "" && cause.Field != "<nil>" && !slices.Contains(out, cause.Field) {
+			out = append(out, cause.Field)
+		}
+	}
+	return out
 }
 
 // message is what the API server says of an object, without the parts of the object that it quotes: they may be long, and

@@ -1,7 +1,9 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,9 +12,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	utilnet "k8s.io/apimachinery/pkg/util/net"
+
+	"github.com/redkubes/otomi/pkg/manifest"
 )
 
 // dialer bounds the time that a connection takes to make.
@@ -83,8 +88,9 @@ func (b *endingBody) Close() error {
 type impatient struct{}
 
 // retrying sends a request again when the connection broke or the server was overloaded. client-go does so only for GETs
-// and where the server says when (Retry-After); a server-side apply, an update and a delete may be repeated as well. A POST
-// may not: the object may have been made.
+// and where the server says when (Retry-After); a server-side apply, an update and a delete may be repeated as well, also where
+// it was the answer that broke off. A POST may not, since the object may have been made, unless the server had no time to look at
+// it.
 type retrying struct {
 	next http.RoundTripper
 }
@@ -94,7 +100,7 @@ const attempts = 6
 
 func (t *retrying) RoundTrip(r *http.Request) (*http.Response, error) {
 	body := r.Body != nil && r.Body != http.NoBody
-	if r.Method == http.MethodPost || body && r.GetBody == nil || r.Context().Value(impatient{}) != nil {
+	if body && r.GetBody == nil || r.Context().Value(impatient{}) != nil {
 		return t.next.RoundTrip(r)
 	}
 	for i := 1; ; i++ {
@@ -108,8 +114,14 @@ func (t *retrying) RoundTrip(r *http.Request) (*http.Response, error) {
 			attempt.Body = again
 		}
 		resp, err := t.next.RoundTrip(attempt)
+		if err == nil && !streamed(r) {
+			err = complete(resp)
+		}
 		if i == attempts || r.Context().Err() != nil || !transient(r, resp, err) {
-			return resp, err
+			if err != nil {
+				return nil, err
+			}
+			return resp, nil
 		}
 		if resp != nil {
 			// What is left unread keeps the connection from being used again.
@@ -122,6 +134,31 @@ func (t *retrying) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
+// streamed reports whether an answer is read while it is made.
+func streamed(r *http.Request) bool {
+	q := r.URL.Query()
+	return q.Has("watch") || q.Has("follow") || strings.HasSuffix(r.URL.Path, "/log")
+}
+
+// complete reads all of an answer, so that one that breaks off is seen while the request can be sent again.
+func complete(resp *http.Response) error {
+	whole, err := io.ReadAll(resp.Body)
+	if closing := resp.Body.Close(); err == nil {
+		err = closing
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(whole))
+	return err
+}
+
+// lasting reports whether sending a request again can't help: the server is another one, the lease does not allow it, or enough
+// time was lost on it.
+func lasting(err error) bool {
+	var certificate *tls.CertificateVerificationError
+	var unheld *manifest.Unheld
+	return errors.As(err, &certificate) || errors.As(err, &unheld) || errors.Is(err, errLate) || errors.Is(err, errNoAnswer) ||
+		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
 // backoff is the pause after the i-th attempt, counting from 1: it doubles, and half of it is chance.
 func backoff(i int) time.Duration {
 	d := time.Duration(50<<i) * time.Millisecond
@@ -131,9 +168,11 @@ func backoff(i int) time.Duration {
 // transient reports whether the same request may have another answer soon. An answer with Retry-After is client-go's to
 // repeat.
 func transient(r *http.Request, resp *http.Response, err error) bool {
+	if r.Method == http.MethodPost && !r.URL.Query().Has("dryRun") && (err != nil || resp.StatusCode != http.StatusTooManyRequests) {
+		return err != nil && utilnet.IsConnectionRefused(err)
+	}
 	if err != nil {
-		return utilnet.IsConnectionRefused(err) || utilnet.IsConnectionReset(err) || utilnet.IsHTTP2ConnectionLost(err) ||
-			utilnet.IsProbableEOF(err)
+		return !lasting(err)
 	}
 	if resp.Header.Get("Retry-After") != "" {
 		return false

@@ -41,6 +41,9 @@ const (
 	lastPause  = 2 * time.Second
 )
 
+// lookAgain is how long a wait lasts before what keeps it is looked into, and after that each time.
+const lookAgain = 10 * time.Second
+
 // verdict is what is known of one awaited object.
 type verdict struct {
 	ready  bool
@@ -121,7 +124,7 @@ func (c *Client) wait(
 ) error {
 	left := slices.Clone(objects)
 	verdicts := map[manifest.ID]verdict{}
-	said := ""
+	said, why, looked := "", "", time.Now()
 	for interval := firstPause; len(left) > 0; interval = longer(interval) {
 		live, err := c.read(ctx, left)
 		if refusal(err) {
@@ -150,6 +153,16 @@ func (c *Client) wait(
 				progress(now)
 				said = now
 			}
+			if progress != nil && time.Since(looked) > lookAgain {
+				// It lasts: what keeps the first of them is worth two requests.
+				looked = time.Now()
+				first := left[0]
+				text := c.explain(ctx, first, live[first.ID], verdicts[first.ID].message)
+				if text != verdicts[first.ID].message && text != why {
+					why = text
+					progress(first.ID.String() + ": " + text)
+				}
+			}
 		}
 		if err := pause(ctx, interval); err != nil {
 			lines := make([]string, 0, len(left))
@@ -157,7 +170,7 @@ func (c *Client) wait(
 			look, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 			for i, o := range left {
 				line := o.ID.String() + " is not ready: " + verdicts[o.ID].message
-				if i < 5 && errors.Is(err, context.DeadlineExceeded) {
+				if i < explained && errors.Is(err, context.DeadlineExceeded) {
 					line = o.ID.String() + " is not ready: " + c.explain(look, o, live[o.ID], verdicts[o.ID].message)
 				}
 				lines = append(lines, line)
@@ -180,13 +193,18 @@ func longer(d time.Duration) time.Duration { return min(d*3/2, lastPause) }
 
 // summary says what is waited for, in one line.
 func summary(left []manifest.Object, verdicts map[manifest.ID]verdict) string {
-	first := left[0].ID
-	text := first.String()
-	if m := verdicts[first].message; m != "" {
-		text += ": " + m
+	const shown = 3
+	var lines []string
+	for _, o := range left[:min(shown, len(left))] {
+		line := o.ID.String()
+		if m := verdicts[o.ID].message; m != "" {
+			line += ": " + m
+		}
+		lines = append(lines, line)
 	}
-	if len(left) > 1 {
-		text += fmt.Sprintf(" (and %d more)", len(left)-1)
+	text := strings.Join(lines, "; ")
+	if len(left) > shown {
+		text += fmt.Sprintf(" (and %d more)", len(left)-shown)
 	}
 	return text
 }
@@ -334,12 +352,12 @@ func (c *Client) explain(ctx context.Context, o manifest.Object, u *unstructured
 	if o.Kind != "Pod" {
 		selector, found, _ := unstructured.NestedMap(u.Object, "spec", "selector")
 		if !found {
-			return message
+			return c.warned(ctx, o, message)
 		}
 		var pairs []string
 		matchLabels, ok := selector["matchLabels"].(map[string]any)
 		if !ok {
-			return message
+			return c.warned(ctx, o, message)
 		}
 		for _, key := range slices.Sorted(maps.Keys(matchLabels)) {
 			pairs = append(pairs, fmt.Sprintf("%s=%v", key, matchLabels[key]))
@@ -355,9 +373,23 @@ func (c *Client) explain(ctx context.Context, o manifest.Object, u *unstructured
 		pods = list.Items
 	}
 	for i := range pods {
-		if reason := podReason(&pods[i]); reason != "" {
-			return fmt.Sprintf("%s; pod %s: %s", message, pods[i].GetName(), reason)
+		reason := podReason(&pods[i])
+		if reason == "" {
+			continue
 		}
+		message = fmt.Sprintf("%s; pod %s: %s", message, pods[i].GetName(), reason)
+		if warning := c.lastWarning(ctx, pods[i].GetNamespace(), "Pod", pods[i].GetName()); warning != "" {
+			return message + "; last warning: " + warning
+		}
+		break
+	}
+	return c.warned(ctx, o, message)
+}
+
+// warned adds the last warning about an object itself to a message.
+func (c *Client) warned(ctx context.Context, o manifest.Object, message string) string {
+	if warning := c.lastWarning(ctx, o.Namespace, o.Kind, o.Name); warning != "" {
+		return message + "; last warning: " + warning
 	}
 	return message
 }
@@ -374,9 +406,15 @@ func podReason(pod *unstructured.Unstructured) string {
 				if !found || reason == "" || reason == "Completed" {
 					continue
 				}
+				if state == "terminated" {
+					return fmt.Sprintf("container %v: %s", container["name"], terminated(s))
+				}
 				text := fmt.Sprintf("container %v: %s", container["name"], reason)
 				if m, _ := s["message"].(string); m != "" {
-					text += ": " + m
+					text += ": " + unquoted(m)
+				}
+				if last, found, _ := unstructured.NestedMap(container, "lastState", "terminated"); found {
+					text += "; it ended before with " + terminated(last)
 				}
 				return text
 			}

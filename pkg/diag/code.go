@@ -126,6 +126,8 @@ const (
 	ManifestRemovedVersion Code = "manifest/removed-version"
 	ManifestNoSchema       Code = "manifest/no-schema"
 	ManifestOtherVersion   Code = "manifest/other-version"
+	PlanUnreadable         Code = "plan/unreadable"
+	PlanSecret             Code = "plan/secret-flag"
 	TransformFailed        Code = "transform/failed"
 	ProgramForbidden       Code = "program/forbidden"
 	ProgramFailed          Code = "program/failed"
@@ -251,6 +253,8 @@ var summaries = map[Code]string{
 	ManifestRemovedVersion: "removed version of an API",
 	ManifestNoSchema:       "kind without a schema",
 	ManifestOtherVersion:   "no schemas of this Kubernetes",
+	PlanUnreadable:         "plan file can't be used",
+	PlanSecret:             "secret in a flag",
 	TransformFailed:        "manifests can't be changed",
 	ProgramForbidden:       "program not allowed",
 	ProgramFailed:          "program failed",

@@ -2,6 +2,7 @@ package diff
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/manifest"
+	"github.com/redkubes/otomi/pkg/render"
 	"github.com/redkubes/otomi/pkg/runlevel"
 )
 
@@ -35,9 +37,17 @@ type candidate struct {
 	level, group int
 	// asRecorded says that the wanted digest equals the recorded one; the live objects may still differ.
 	asRecorded bool
+	// alike says so too, of a record that helm made, or a rollback: its content is what is wanted, and its labels are not.
+	alike bool
 	// same says that the live objects are as recorded, too.
-	same  bool
-	diags diag.Diagnostics
+	same bool
+	// owned is what the labels of the record should say of the objects now; empty where that is not known.
+	owned string
+	// digest is that of the rendering which is as recorded.
+	digest string
+	// leaver says that the release left the runlevels.
+	leaver bool
+	diags  diag.Diagnostics
 	// inventory are the objects that former revisions left in the cluster.
 	inventory []manifest.Object
 	// former are the values of those revisions.
@@ -60,6 +70,7 @@ type comparison struct {
 	definitions map[groupKind][]definition
 	// namespaces are those that the run makes.
 	namespaces map[string]bool
+	notes      []string
 }
 
 type groupKind struct{ group, kind string }
@@ -121,9 +132,11 @@ func newComparison(ctx context.Context, in Input, live Live, o Options) (*compar
 	}
 	all := histories(records)
 	c := &comparison{in: in, live: live, o: o, histories: all}
-	for i, level := range in.Levels {
+	runlevels := len(in.Levels)
+	c.findLeavers()
+	for i, level := range c.in.Levels {
 		for _, r := range level.Releases {
-			c.cands = append(c.cands, &candidate{release: r, history: all[r.Key()], level: i, group: r.Group})
+			c.cands = append(c.cands, &candidate{release: r, history: all[r.Key()], level: i, group: r.Group, leaver: i >= runlevels})
 		}
 	}
 	return c, nil
@@ -156,14 +169,57 @@ func (c *comparison) renderRecorded(ctx context.Context, x *candidate) error {
 	}
 	current := x.history.current()
 	last, found := current.last()
-	if !found || last.Status != manifest.Deployed || !Ours(last) {
+	if !found || last.Status != manifest.Deployed {
 		return c.render(ctx, x, x.history.next(), current.everDeployed())
+	}
+	if !Ours(last) || last.Labels[WantedLabel] == "" {
+		return c.renderAlike(ctx, x, last)
 	}
 	if err := c.render(ctx, x, last.Revision, last.Labels[ModeLabel] == ModeUpgrade); err != nil {
 		return err
 	}
-	x.asRecorded = last.Labels[WantedLabel] == Wanted(x.rendered.Digest, last.Revision)
+	x.asRecorded, x.digest = last.Labels[WantedLabel] == Wanted(x.rendered.Digest, last.Revision), x.rendered.Digest
 	return nil
+}
+
+// renderAlike renders a release whose live revision is helm's, or a rollback, and compares it with what is recorded. Where
+// otomi never applied its objects, fields of them are not ours yet, and it gets a revision in any case.
+func (c *comparison) renderAlike(ctx context.Context, x *candidate, last manifest.Record) error {
+	if last.Labels[OwnedLabel] == "" {
+		return c.render(ctx, x, x.history.next(), true)
+	}
+	if err := c.render(ctx, x, last.Revision, true); err != nil || x.diags.HasErrors() {
+		return err
+	}
+	stored, err := c.live.Stored(ctx, last.Namespace, last.Name, last.Revision)
+	if err != nil {
+		return err
+	}
+	x.alike = recorded(stored.Release) == recorded(x.rendered.Release)
+	x.asRecorded, x.digest = x.alike, x.rendered.Digest
+	return nil
+}
+
+// recorded is a digest of that part of a release that a record holds.
+func recorded(r manifest.Release) string {
+	r.CRDs = nil
+	if len(r.Values) == 0 {
+		r.Values = nil
+	}
+	r.Hooks = slices.Clone(r.Hooks)
+	for i, h := range r.Hooks {
+		if len(h.DeletePolicies) == 0 {
+			// Helm writes its default into the record of a hook that it ran (helm.sh/helm/v3/pkg/action/hooks.go).
+			r.Hooks[i].DeletePolicies = []manifest.DeletePolicy{manifest.BeforeHookCreation}
+		}
+	}
+	var metadata map[string]any
+	if json.Unmarshal(r.Chart.Metadata, &metadata) == nil {
+		if text, err := json.Marshal(metadata); err == nil {
+			r.Chart.Metadata = text
+		}
+	}
+	return render.Digest(r)
 }
 
 // renderNext renders a release as its next revision, unless it was rendered so before.
@@ -228,8 +284,10 @@ func (c *comparison) findSame(ctx context.Context) error {
 		}
 		if x.asRecorded {
 			last, _ := x.history.last()
-			owned := Owned(append(ids(x.objects), ids(x.crds)...), prints)
-			x.same = !c.o.Every && owned != "" && owned == last.Labels[OwnedLabel] && len(x.history.current().deployed()) == 1
+			x.owned = Owned(append(ids(x.objects), ids(x.crds)...), prints)
+			x.same = !c.o.Every && x.owned != "" && x.owned == last.Labels[OwnedLabel] && len(x.history.current().deployed()) == 1
+			// No record says what the CRDs of a chart were.
+			x.same = x.same && (!x.alike || len(x.crds) == 0)
 		}
 	}
 	return nil
@@ -375,19 +433,19 @@ func (c *comparison) compareObjects(ctx context.Context, cands []*candidate) err
 		x.changes = make([]Change, len(x.crds)+len(x.objects))
 		for i, o := range x.crds {
 			group.Go(func() (err error) {
-				x.changes[i], err = c.compareObject(ctx, x, o, x.crdsKnown[i], true)
+				x.changes[i], err = c.compareDetailed(ctx, x, o, x.crdsKnown[i], true)
 				return err
 			})
 		}
 		for i, o := range x.objects {
 			group.Go(func() (err error) {
-				x.changes[len(x.crds)+i], err = c.compareObject(ctx, x, o, x.objectsKnown[i], false)
+				x.changes[len(x.crds)+i], err = c.compareDetailed(ctx, x, o, x.objectsKnown[i], false)
 				return err
 			})
 		}
 		x.prune = make([]Change, len(x.inventory))
 		for i, o := range x.inventory {
-			if len(c.wantedBy[o.ID]) > 0 || o.Kind == "Namespace" && o.Group == "" || manifest.Kept(o.Data) {
+			if c.o.NoPrune || len(c.wantedBy[o.ID]) > 0 || o.Kind == "Namespace" && o.Group == "" || manifest.Kept(o.Data) {
 				continue
 			}
 			group.Go(func() (err error) {
@@ -420,6 +478,7 @@ func (c *comparison) deferRefusal(x *candidate, o manifest.Object, change *Chang
 			continue
 		}
 		change.Deferred, change.Invalid = "not yet: "+change.Invalid, ""
+		change.Unknown = "the cluster can say what becomes of it only when its definition is changed"
 		change.Reason = fmt.Sprintf("%s changes before", d.id)
 		// Within a runlevel nothing is asked again: the apply itself is the judge.
 		change.Refused = d.by.level < x.level
@@ -449,11 +508,16 @@ func (c *comparison) compareObject(ctx context.Context, x *candidate, o manifest
 	if err != nil {
 		return Change{}, err
 	}
+	rendered := o
 	if found {
-		change.Action = Update
+		change.Action, change.live = Update, before
+		c.spare(x, rendered, &change)
+		o.Data = Without(rendered.Data, change.Ignored)
 		if guarded {
 			change.Seen, change.UID, change.Live = Seen(before), UID(before), LiveDigest(before, o.Data)
 		}
+		o.Data = Unforced(rendered.Data, before, change.Ignored)
+		change.By, change.At = lastWriter(before)
 		if !crd {
 			c.judgeOwner(x, o, before, &change)
 		}
@@ -464,14 +528,31 @@ func (c *comparison) compareObject(ctx context.Context, x *candidate, o manifest
 		c.judgeRefusal(x, o, refusal, found, &change)
 		switch {
 		case change.Action == Replace:
+			if len(change.Ignored) > 0 {
+				// What is made anew has nothing that could be left as it is.
+				if anew, _ := c.live.DryRun(ctx, rendered, owner); anew != nil {
+					after = anew
+				}
+				change.Ignored = nil
+			}
 			change.Before, change.After = c.pair(o.ID, before, after)
-		case !found:
+			change.Immutable = immutable(refusal, clean(before), clean(after))
+		case !found || change.Unknown != "":
 			change.After = c.sent(o)
 		}
-		return change, nil
+		err = nil
+		if found && change.Action != Replace && change.Deferred == "" {
+			err = c.judgeDefinition(ctx, before, o.Data, &change)
+		}
+		return change, err
 	}
 	if err != nil {
 		return Change{}, err
+	}
+	if found && !deleting(before) {
+		if after, err = c.settle(ctx, rendered, owner, before, after, &change); err != nil {
+			return Change{}, err
+		}
 	}
 	if deleting(before) {
 		change.Action, change.Reason = Replace, "it is being deleted"
@@ -488,7 +569,8 @@ func (c *comparison) compareObject(ctx context.Context, x *candidate, o manifest
 		}
 	}
 	change.Before, change.After = c.pair(o.ID, before, after)
-	return change, nil
+	err = c.judgeDefinition(ctx, before, after, &change)
+	return change, err
 }
 
 // sent is a placed object as it is sent to the cluster, in the form in which it is shown.
@@ -530,6 +612,7 @@ func (c *comparison) judgeUnknown(x *candidate, o manifest.Object, change *Chang
 			versions = append(versions, d.versions...)
 		case d.by.before(x):
 			change.Reason, change.Refused = "its kind is not known to the cluster yet", false
+			change.Unknown = "its kind is not served yet, so that neither its schema nor admission could be asked"
 			return
 		default:
 			late = d.by
@@ -574,8 +657,15 @@ func (c *comparison) judgeOwner(x *candidate, o manifest.Object, live map[string
 		if slices.ContainsFunc(x.inventory, func(have manifest.Object) bool { return have.ID == o.ID }) {
 			return
 		}
-		change.Action = Adopt
-		change.Reason = "it is there and belongs to no release"
+		change.Action, change.Reason = Adopt, "it is there and belongs to no release"
+		if tool := anotherTool(live); tool != "" && !namespace {
+			change.Action, change.Reason = TakeOver, "it belongs to "+tool
+			if c.o.TakeOwnership || x.release.TakeOwnership {
+				return
+			}
+			change.Invalid = fmt.Sprintf("it belongs to %s, which would go on writing it. Take it out of the chart, or end that and let the release have it: --take-ownership", tool)
+			return
+		}
 		if c.o.TakeOwnership || x.release.TakeOwnership || namespace {
 			return
 		}
@@ -583,7 +673,7 @@ func (c *comparison) judgeOwner(x *candidate, o manifest.Object, live map[string
 	case c.inRun(owner) && !slices.Contains(c.wantedBy[o.ID], owner.String()):
 		change.Reason = "it moves from release " + owner.String()
 	default:
-		change.Action = Adopt
+		change.Action = TakeOver
 		change.Reason = "it belongs to release " + owner.String()
 		if c.o.TakeOwnership || x.release.TakeOwnership {
 			return
@@ -602,9 +692,17 @@ func (c *comparison) judgeRefusal(x *candidate, o manifest.Object, r *manifest.R
 	switch {
 	case r.Reason == manifest.RefusedNoNamespace && !found && c.namespaces[o.Namespace]:
 		// The run makes the namespace before it needs it.
+		change.Unknown = fmt.Sprintf("the namespace %s is not there yet, so that defaults and admission could not be asked", o.Namespace)
+		return
+	case r.Reason == manifest.RefusedRehearsal:
+		change.Unknown = r.Message
+		if change.Reason == "" {
+			change.Reason = "what becomes of it is not known: " + r.Message
+		}
 		return
 	case r.Reason == manifest.RefusedTerminating && c.namespaces[o.Namespace]:
 		change.Reason = fmt.Sprintf("the namespace %s is being deleted and will be made anew", o.Namespace)
+		change.Unknown = "its namespace is being deleted, so that admission could not be asked"
 		return
 	case r.Reason == manifest.RefusedNoNamespace && !found:
 		change.Invalid = fmt.Sprintf("the namespace %s is not there. Set createNamespace on the release, or make it in an earlier runlevel", o.Namespace)
@@ -635,6 +733,7 @@ func (c *comparison) compareGone(ctx context.Context, x *candidate, o manifest.O
 		ID: o.ID, Version: o.Version, Source: o.Source, Action: Delete,
 		Seen: Seen(live), UID: UID(live),
 	}
+	change.By, change.At = lastWriter(live)
 	switch {
 	case manifest.Kept(live) || manifest.Kept(o.Data):
 		change.Action, change.Reason = Unchanged, "it is kept: "+manifest.ResourcePolicyAnnotation
@@ -650,12 +749,15 @@ func (c *comparison) compareGone(ctx context.Context, x *candidate, o manifest.O
 
 // plan puts the candidates together.
 func (c *comparison) plan() Plan {
-	p := Plan{Cluster: c.in.Cluster, Context: c.in.Context, Levels: make([]Level, 0, len(c.in.Levels)), Warnings: c.live.Warnings()}
+	p := Plan{
+		Cluster: c.in.Cluster, Context: c.in.Context, Levels: make([]Level, 0, len(c.in.Levels)), Warnings: c.live.Warnings(),
+		Notes: c.notes, Inventory: c.in.Inventory, Commit: c.in.Commit,
+	}
 	i := 0
 	for _, level := range c.in.Levels {
 		l := Level{Name: level.Name, Releases: make([]Release, 0, len(level.Releases))}
 		for range level.Releases {
-			l.Releases = append(l.Releases, c.cands[i].planned(level.Name, c.o))
+			l.Releases = append(l.Releases, c.cands[i].planned(level.Name, c.in.Inventory, c.o))
 			i++
 		}
 		p.Levels = append(p.Levels, l)
@@ -664,7 +766,7 @@ func (c *comparison) plan() Plan {
 }
 
 // planned is the release as it stands in the plan.
-func (x *candidate) planned(level string, o Options) Release {
+func (x *candidate) planned(level, inventory string, o Options) Release {
 	r := Release{
 		Name:            x.release.Name,
 		Namespace:       x.release.Namespace,
@@ -696,33 +798,45 @@ func (x *candidate) planned(level string, o Options) Release {
 	if r.Atomic {
 		r.Wait = true // as with Helm
 	}
+	if last, found := x.history.last(); found {
+		r.Record = Record{Revision: last.Revision, Status: last.Status, Seen: last.Seen}
+	}
 	last, found := x.history.current().last()
 	if x.same {
 		r.Action = Same
 		if !found {
 			r.Reason = "not installed"
+			return r
+		}
+		if x.alike || inventory != "" && last.Labels[InventoryLabel] != inventory {
+			r.Stale, r.Owned, r.Digest = true, x.owned, x.digest
 		}
 		return r
 	}
-	// Uninstalling asks nobody, as with Helm: it is the way out for what a killed helm left.
-	abandoned := last.Status.Pending() && !Ours(last)
-	if abandoned && (x.release.Installed || !o.AsHelm && !o.Foreign) {
-		remedy := "put the release right with helm rollback"
-		if !x.history.current().everDeployed() {
-			remedy = "take away what it left with helm uninstall, since there is no revision to go back to"
-			if o.AsHelm {
-				remedy = "take away what it left with otomi destroy (or helm uninstall), since there is no revision to go back to"
-			}
+	taking := ""
+	if last.Status.Pending() && !Ours(last) {
+		age := o.Now.Sub(last.Modified)
+		switch {
+		case !x.release.Installed && (o.AsHelm || o.Foreign):
+			// Uninstalling asks nobody, as with Helm: it is the way out for what a killed helm left.
+			taking = fmt.Sprintf("helm left revision %d %s", last.Revision, last.Status)
+		case abandoned(age, x.release.Timeout) && !o.Unlocked:
+			r.TakesOver = last.Revision
+			taking = fmt.Sprintf("helm left revision %d %s %s ago; it is taken over", last.Revision, last.Status, Ago(age))
+		default:
+			r.Invalid = fmt.Sprintf("helm works on release %s: revision %d is %s%s. Wait until it ends; if it was killed: otomi unlock %s",
+				x.release.Key(), last.Revision, last.Status, since(age, o.Now), x.release.Key())
 		}
-		r.Invalid = fmt.Sprintf("helm works on release %s: revision %d is %s. Wait until it ends; if it was killed, %s",
-			x.release.Key(), last.Revision, last.Status, remedy)
 	}
 	gone := slices.DeleteFunc(slices.Clone(x.prune), func(ch Change) bool { return ch.Action == "" })
 	slices.SortStableFunc(gone, func(a, b Change) int { return manifest.Rank(b.Kind) - manifest.Rank(a.Kind) })
 	if !x.release.Installed {
 		r.Action, r.Reason = Uninstall, "installed: false"
-		if abandoned {
-			r.Reason += fmt.Sprintf("; helm left revision %d %s", last.Revision, last.Status)
+		if x.leaver {
+			r.Reason = "it left the runlevels"
+		}
+		if taking != "" {
+			r.Reason += "; " + taking
 		}
 		if x.release.DeleteTimeout > 0 {
 			r.Timeout = x.release.DeleteTimeout
@@ -735,14 +849,22 @@ func (x *candidate) planned(level string, o Options) Release {
 	deployed := x.history.current().deployed()
 	if !o.Every && x.asRecorded && len(deployed) == 1 && !slices.ContainsFunc(r.Objects, func(ch Change) bool { return ch.Action != Unchanged || ch.Invalid != "" || ch.Deferred != "" }) {
 		// Someone wrote a field of ours and wrote it back: the object is as wanted, only its bookkeeping differs.
-		r.Action, r.Objects, r.Revision = Same, nil, last.Revision
+		r.Action, r.Upkeep, r.Objects, r.Revision = Same, r.Objects, nil, last.Revision
+		r.Stale, r.Digest = true, x.digest
 		return r
 	}
 	r.Action, r.Hooks = Upgrade, x.due(manifest.PreUpgrade, manifest.PostUpgrade)
+	if o.Back > 0 {
+		r.Back, r.Hooks = o.Back, x.due(manifest.PreRollback, manifest.PostRollback)
+	}
 	if !x.rendered.Upgrade {
 		r.Action, r.Hooks = Install, x.due(manifest.PreInstall, manifest.PostInstall)
 	}
 	switch {
+	case taking != "":
+		r.Reason = taking
+	case o.Back > 0:
+		r.Reason = fmt.Sprintf("back to revision %d", o.Back)
 	case !found:
 		r.Reason = "not installed"
 	case last.Status != manifest.Deployed:
@@ -751,6 +873,8 @@ func (x *candidate) planned(level string, o Options) Release {
 		r.Reason = fmt.Sprintf("revision %d was made by helm", last.Revision)
 	case len(deployed) > 1:
 		r.Reason = fmt.Sprintf("%d revisions are marked deployed", len(deployed))
+	case last.Labels[RollbackLabel] != "" && !x.asRecorded:
+		r.Reason = fmt.Sprintf("revision %d went back to revision %s, which is not what the values say", last.Revision, last.Labels[RollbackLabel])
 	case o.Every && x.asRecorded:
 		r.Reason = "sync"
 	case x.asRecorded:

@@ -7,6 +7,7 @@ package diff
 
 import (
 	"context"
+	"time"
 
 	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/manifest"
@@ -51,6 +52,7 @@ type Live interface {
 	Records
 	Objects
 	Rehearsal
+	Population
 }
 
 // Rendered is a rendered release and the digest of everything that is wanted of it.
@@ -69,6 +71,15 @@ type Input struct {
 	Context string
 	// Levels are the runlevels in their order.
 	Levels []runlevel.Level
+	// Inventory is the Inventory of the run; empty where its releases are in none.
+	Inventory string
+	// Commit is that of the values; empty where it is not known.
+	Commit string
+	// Whole says that the levels have every release of the inventory: one that is recorded in it and is not among them, nor
+	// among the disabled, left, and is uninstalled.
+	Whole bool
+	// Unnamed says why the run has no inventory, although it has all releases of a values repository: what left can't be told.
+	Unnamed string
 	// Render is not needed by Teardown.
 	Render Render
 }
@@ -90,6 +101,22 @@ type Options struct {
 	AsHelm bool
 	// Foreign lets Teardown take the releases that helm made, too.
 	Foreign bool
+	// NoPrune leaves in the cluster what releases no longer have, and the releases that left. Those with installed: false go.
+	NoPrune bool
+	// Back is the revision that a rollback goes back to; 0 where it is none.
+	Back int
+	// Now is the time; the zero time is that of a clock by which nothing is old.
+	Now time.Time
+	// Unlocked says that nothing keeps other runs away: what helm left unfinished is never taken over.
+	Unlocked bool
+	// Conflicts says what becomes of fields that others wrote and that are wanted otherwise; empty means Take.
+	Conflicts ConflictPolicy
+	// CRDDowngrade lets CustomResourceDefinitions lose versions, scope and fields that objects of their kinds have.
+	CRDDowngrade bool
 	// Reveal shows the values of Secrets.
 	Reveal bool
+	// Ignore leaves fields of objects as they are in the cluster, beside what the releases and the objects themselves say.
+	Ignore []Ignore
+	// Shapes says how lists are compared; nil compares them place by place.
+	Shapes Shapes
 }

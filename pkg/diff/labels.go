@@ -23,6 +23,23 @@ const (
 	RevisionLabel = "otomi.io/revision"
 	// ModeLabel says how the revision was rendered: ModeInstall or ModeUpgrade.
 	ModeLabel = "otomi.io/mode"
+	// DigestLabel holds a digest of what is wanted, without the revision: a later revision of the same content has it too.
+	DigestLabel = "otomi.io/digest"
+	// HolderLabel says who made the record, USER-HOST.
+	HolderLabel = "otomi.io/holder"
+	// CommitLabel is the commit of the values that the release was made of.
+	CommitLabel = "otomi.io/commit"
+	// InventoryLabel holds an Inventory; LevelLabel and GroupLabel are the release's place in the runlevels of it.
+	InventoryLabel = "otomi.io/inventory"
+	LevelLabel     = "otomi.io/level"
+	GroupLabel     = "otomi.io/group"
+	// HooksLabel says how far the hooks are that a run had begun: EVENT-N, the first N hooks of the event succeeded.
+	HooksLabel = "otomi.io/hooks"
+	// InterruptedLabel says on a failed record that its run did not fail but ended before its time, so that the next one goes
+	// on with it.
+	InterruptedLabel = "otomi.io/interrupted"
+	// RollbackLabel is the revision that the record is a rollback to.
+	RollbackLabel = "otomi.io/rollback"
 )
 
 // The values of ModeLabel.
@@ -40,6 +57,33 @@ func Ours(r manifest.Record) bool {
 // own says nothing about that revision.
 func Wanted(digest string, revision int) string {
 	return sum(digest, strconv.Itoa(revision))
+}
+
+// Content is the value of DigestLabel.
+func Content(digest string) string { return sum(digest) }
+
+// LabelValue is a text as a label may hold it: other characters than letters, digits, '-', '_' and '.' are '-', and what is
+// longer than 63 is cut off.
+func LabelValue(text string) string {
+	text = strings.Map(func(c rune) rune {
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_', c == '.':
+			return c
+		}
+		return '-'
+	}, text)
+	return strings.Trim(text[:min(len(text), 63)], "-_.")
+}
+
+// Inventory is the value of InventoryLabel: the id of a values repository and the name of one of its clusters, CLOUD/NAME or
+// nothing, as far as a label shows them, and a digest of both. It is empty where there is no id.
+func Inventory(id, cluster string) string {
+	if id == "" {
+		return ""
+	}
+	const digits = 16
+	text := LabelValue(id + "/" + cluster)
+	return LabelValue(text[:min(len(text), 63-1-digits)]) + "-" + sum(id, cluster)[:digits]
 }
 
 // Owned is the value of OwnedLabel: one digest of the prints of the objects of a release. It is empty, which equals no

@@ -76,9 +76,14 @@ func projected(live, wanted any) any {
 // ChangedBy is the field manager, other than otomi, that wrote to a live object last; empty where none did. Writes of its
 // status don't count.
 func ChangedBy(live map[string]any) string {
+	by, _ := lastWriter(live)
+	return by
+}
+
+// lastWriter is ChangedBy with the time of that write, as RFC 3339.
+func lastWriter(live map[string]any) (by, at string) {
 	metadata, _ := live["metadata"].(map[string]any)
 	entries, _ := metadata["managedFields"].([]any)
-	by, at := "", ""
 	for _, e := range entries {
 		entry, _ := e.(map[string]any)
 		manager, _ := entry["manager"].(string)
@@ -88,7 +93,7 @@ func ChangedBy(live map[string]any) string {
 		}
 		by, at = manager, when
 	}
-	return by
+	return by, at
 }
 
 // ourManager is the field manager of our own writes (cluster.FieldManager).

@@ -126,25 +126,33 @@ func (r Release) wanted(c Change) map[string]any {
 	for _, exact := range []bool{true, false} {
 		for _, o := range slices.Concat(r.Wanted.CRDs, r.Wanted.Objects) {
 			if o.ID == c.ID {
-				return o.Data
+				return Without(o.Data, c.Ignored)
 			}
 			if o.ID.Namespace == "" || c.Namespace == "" {
 				o.Namespace = c.Namespace
 			}
 			if !exact && o.ID == c.ID {
-				return o.Data
+				return Without(o.Data, c.Ignored)
 			}
 		}
 	}
 	return nil
 }
 
-// by names who wrote to an object last.
+// by names who wrote to an object last, and when.
 func by(live map[string]any) string {
-	if manager := ChangedBy(live); manager != "" {
+	return byAt(lastWriter(live))
+}
+
+// byAt is " by MANAGER at TIME", or nothing where nobody is known.
+func byAt(manager, at string) string {
+	switch {
+	case manager == "":
+		return ""
+	case at == "":
 		return " by " + manager
 	}
-	return ""
+	return " by " + manager + " at " + at
 }
 
 // told says what the records of a release are.

@@ -2,6 +2,7 @@ package diff
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/redkubes/otomi/pkg/manifest"
@@ -19,8 +20,10 @@ const (
 	Replace Action = "replace"
 	// Delete: the release no longer has the object.
 	Delete Action = "delete"
-	// Adopt: the object is there and belongs to no release.
+	// Adopt: the object is there and belongs to nobody.
 	Adopt Action = "adopt"
+	// TakeOver: the object is there and belongs to another release, or to another tool.
+	TakeOver Action = "take over"
 	// Unchanged: the object is as it is wanted.
 	Unchanged Action = "unchanged"
 )
@@ -50,6 +53,11 @@ type Plan struct {
 	Levels []Level `json:"levels"`
 	// Warnings are what the API server warned of while the plan was made: deprecated API versions and the like.
 	Warnings []string `json:"warnings,omitempty"`
+	// Notes are sentences about what the plan leaves as it is although it may be unwanted.
+	Notes []string `json:"notes,omitempty"`
+	// Inventory and Commit are those of Input.
+	Inventory string `json:"inventory,omitempty"`
+	Commit    string `json:"commit,omitempty"`
 }
 
 // Level is one runlevel of a plan.
@@ -104,9 +112,30 @@ type Release struct {
 	// Former are the values of the release's records that had to be read: of the deployed one, and of those after it that did not
 	// get so far. What any of them holds may be in the cluster.
 	Former []map[string]any `json:"-"`
+	// TakesOver is a revision that helm left unfinished long ago and that apply closes; 0 where there is none.
+	TakesOver int `json:"takesOver,omitempty"`
+	// Back is the revision that a rollback goes back to, whose hooks run; 0 of anything else.
+	Back int `json:"back,omitempty"`
+	// Stale says that the release is as it is wanted, and the labels of its record do not say so: they are written anew when
+	// apply writes anything at all. Owned is then what they say of its objects. It is empty where fields of the objects are
+	// some other party's that wrote them and wrote them back: the objects of Upkeep are applied first, so that they are ours
+	// again, or what that party does to them next would not be seen.
+	Stale  bool     `json:"-"`
+	Owned  string   `json:"-"`
+	Upkeep []Change `json:"-"`
 	// Digest is the digest of Wanted.
 	Digest string `json:"-"`
+	// Record is the newest record that the release was compared with; zero where there is none.
+	Record Record `json:"record,omitzero"`
 	// Seen is a digest of the records of the release that were compared: revisions, states, and when each was written.
+	Seen string `json:"-"`
+}
+
+// Record is a record of a release as it was listed.
+type Record struct {
+	Revision int             `json:"revision"`
+	Status   manifest.Status `json:"status"`
+	// Seen names its state: the resource version.
 	Seen string `json:"-"`
 }
 
@@ -116,6 +145,15 @@ func (r Release) Key() string { return manifest.Key(r.Namespace, r.Name) }
 // Owner is the release as the owner of its objects.
 func (r Release) Owner() manifest.Owner {
 	return manifest.Owner{Namespace: r.Namespace, Name: r.Name}
+}
+
+// MarshalJSON adds the counts, so that nobody needs to count.
+func (p Plan) MarshalJSON() ([]byte, error) {
+	type plan Plan
+	return json.Marshal(struct {
+		plan
+		Counts Counts `json:"counts"`
+	}{plan(p), p.Counts()})
 }
 
 // MarshalJSON writes times in seconds.
@@ -138,6 +176,12 @@ type Change struct {
 	Reason string `json:"reason,omitempty"`
 	// Invalid says why the object can't be applied; apply stops at its runlevel. It ends in what to do.
 	Invalid string `json:"invalid,omitempty"`
+	// Unknown says why nobody could tell what the cluster makes of the object: its kind is not served yet, its namespace is not
+	// there, a webhook takes no dry run, or it is deferred. After is then what is sent, without what admission and defaults make
+	// of it, and Before is nil.
+	Unknown string `json:"unknown,omitempty"`
+	// Immutable are the fields, as the cluster names them, for which an object has to be replaced.
+	Immutable []string `json:"immutable,omitempty"`
 	// Deferred is why the cluster would not take the object now, where that may change before the run gets to it: the
 	// CustomResourceDefinition of its kind does.
 	Deferred string `json:"deferred,omitempty"`
@@ -147,6 +191,15 @@ type Change struct {
 	// refused to say what becomes of the object that is there. Of a deferred one, After is what is sent, and Before is nil.
 	Before map[string]any `json:"before,omitempty"`
 	After  map[string]any `json:"after,omitempty"`
+	// Fields are the fields that differ between Before and After, where both are there. Before has its lists in the order of
+	// After.
+	Fields []Field `json:"fields,omitempty"`
+	// Conflicts are the fields that others wrote and that are wanted otherwise.
+	Conflicts []Conflict `json:"conflicts,omitempty"`
+	// Ignored are the paths that are left as they are in the cluster, and not compared.
+	Ignored []string `json:"ignored,omitempty"`
+	// live is the object as it was read, while it is compared.
+	live map[string]any
 	// CRD marks an object of the chart's crds/ folder: it is applied first and never deleted.
 	CRD bool `json:"crd,omitempty"`
 	// Refused says that Invalid or Deferred is the cluster's own answer, which may be another one once earlier runlevels are
@@ -158,6 +211,9 @@ type Change struct {
 	Seen string `json:"-"`
 	UID  string `json:"-"`
 	Live string `json:"-"`
+	// By is the field manager, other than otomi, that wrote to the live object last, and At is when, as RFC 3339; empty where none did.
+	By string `json:"-"`
+	At string `json:"-"`
 }
 
 // Hook is a hook that runs when the release is applied.
@@ -176,6 +232,10 @@ type Counts struct {
 	Unchanged int `json:"unchanged"`
 	// Objects counts the changes by their action, without the unchanged.
 	Objects map[Action]int `json:"objects"`
+	// Hooks counts the hooks that would run.
+	Hooks int `json:"hooks"`
+	// Unknown counts the objects of which nobody could tell what the cluster makes of them.
+	Unknown int `json:"unknown"`
 	// Invalid counts the releases that can't be applied.
 	Invalid int `json:"invalid"`
 }
@@ -198,7 +258,11 @@ func (p Plan) Counts() Counts {
 			if len(r.Problems()) > 0 {
 				c.Invalid++
 			}
+			c.Hooks += len(r.Hooks)
 			for _, o := range r.Objects {
+				if o.Unknown != "" {
+					c.Unknown++
+				}
 				if o.Action != Unchanged {
 					c.Objects[o.Action]++
 				}
@@ -218,6 +282,13 @@ func (p Plan) Empty() bool {
 		}
 	}
 	return true
+}
+
+// Stale reports whether records are to be written anew of releases that are as they are wanted.
+func (p Plan) Stale() bool {
+	return slices.ContainsFunc(p.Levels, func(l Level) bool {
+		return slices.ContainsFunc(l.Releases, func(r Release) bool { return r.Stale })
+	})
 }
 
 // Problems lists why the release can't be applied: a sentence each, naming the object and its template.

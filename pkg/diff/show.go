@@ -22,6 +22,17 @@ var serverFields = []string{
 // lastApplied is the annotation in which kubectl keeps a whole copy of the object.
 const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 
+// generated are the annotations in which controllers keep notes of their own (kubernetes, well-known labels, annotations and
+// taints): they count where objects are compared, and are not shown.
+var generated = []string{
+	"deployment.kubernetes.io/revision", "deployment.kubernetes.io/desired-replicas", "deployment.kubernetes.io/max-replicas",
+	"deployment.kubernetes.io/revision-history", "deprecated.daemonset.template.generation",
+	"autoscaling.alpha.kubernetes.io/conditions", "autoscaling.alpha.kubernetes.io/current-metrics",
+	"control-plane.alpha.kubernetes.io/leader", "endpoints.kubernetes.io/last-change-trigger-time",
+	"pv.kubernetes.io/bind-completed", "pv.kubernetes.io/bound-by-controller", "pv.kubernetes.io/provisioned-by",
+	"volume.kubernetes.io/selected-node", "volume.kubernetes.io/storage-provisioner", "volume.beta.kubernetes.io/storage-provisioner",
+}
+
 // clean copies an object without what the server keeps for itself. The values in it are shared.
 func clean(data map[string]any) map[string]any {
 	if data == nil {
@@ -51,6 +62,7 @@ func shown(data map[string]any) map[string]any {
 		without(metadata, "labels", manifest.ManagedByLabel)
 	}
 	without(metadata, "annotations", manifest.ReleaseNameAnnotation, manifest.ReleaseNamespaceAnnotation)
+	without(metadata, "annotations", generated...)
 	out["metadata"] = metadata
 	return out
 }

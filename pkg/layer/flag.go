@@ -19,7 +19,7 @@ func File(name string, text []byte) (Layer, diag.Diagnostics) {
 		layer = "./" + name // the bare word names another layer
 	}
 	root, diags := understand(text, name, layer, "or leave it out")
-	return Layer{Name: layer, Secret: isSecret(name), Scope: Everywhere, Root: root}, diags
+	return Layer{Name: layer, Secret: IsSecret(name), Scope: Everywhere, Root: root}, diags
 }
 
 // Assignments makes a layer of what --state-values-set or --state-values-set-string (flag says which) was given, each

@@ -45,7 +45,7 @@ func (r *Repository) hierarchy(c Cluster) ([]member, error) {
 
 // rank puts the secret files of a level behind its plain ones.
 func rank(p string) int {
-	if isSecret(p) {
+	if IsSecret(p) {
 		return 1
 	}
 	return 0

@@ -173,14 +173,14 @@ func (r *Repository) Layers(c Cluster, o Options) ([]Layer, diag.Diagnostics, er
 			diags = append(diags, unreadable(r.tree.Display(p), "it is a link to nothing. Replace it by the file."))
 		}
 		if root != nil {
-			layers = append(layers, Layer{Name: p, Secret: isSecret(p), Scope: f.scope, Root: root})
+			layers = append(layers, Layer{Name: p, Secret: IsSecret(p), Scope: f.scope, Root: root})
 		}
 	}
 	return layers, diags, nil
 }
 
-// isSecret reports whether a file is one of its level's secret files.
-func isSecret(p string) bool { return strings.HasPrefix(path.Base(p), "secrets.") }
+// IsSecret reports whether a file is one of its level's secrets.* files.
+func IsSecret(p string) bool { return strings.HasPrefix(path.Base(p), "secrets.") }
 
 // read parses a file once. It returns nil without a diagnostic where there is no such file.
 func (r *Repository) read(tree source.Tree, p, layer string) (*value.Node, diag.Diagnostics, error) {
@@ -232,7 +232,7 @@ func (r *Repository) parse(tree source.Tree, p, layer string) (*value.Node, diag
 
 // understand reads the text of a layer. instead is what else to do about a file that is encrypted.
 func understand(text []byte, name, layer, instead string) (*value.Node, diag.Diagnostics) {
-	root, diags := yaml.Read(text, yaml.ReadOptions{File: name, Layer: layer, Map: true, Secret: isSecret(name)})
+	root, diags := yaml.Read(text, yaml.ReadOptions{File: name, Layer: layer, Map: true, Secret: IsSecret(name)})
 	if field, ok := root.Field("sops"); ok {
 		return nil, append(diags, diag.Diagnostic{
 			Severity: diag.Error, Code: diag.SecretEncrypted, Range: field.KeyRange, Secret: true,

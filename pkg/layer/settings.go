@@ -14,7 +14,7 @@ import (
 
 // settings is what otomi.yaml says.
 type settings struct {
-	stack, requires           string
+	stack, requires, id       string
 	stackRange, requiresRange diag.Range
 	hierarchy, exclude        []string
 }
@@ -31,7 +31,11 @@ var defaultHierarchy = []string{
 	"env/clouds/{cloud}/{cluster}/*.yaml",
 }
 
-var settingsKeys = []string{"version", "requires", "stack", "hierarchy", "exclude"}
+var settingsKeys = []string{"version", "requires", "stack", "hierarchy", "exclude", "id"}
+
+// ID returns the id that otomi.yaml gives the repository, by which clusters know what was deployed from it; "" where it gives
+// none.
+func (r *Repository) ID() string { return r.settings.id }
 
 // Stack returns what otomi.yaml names as the stack, "builtin" where it names none, and the place where it does.
 func (r *Repository) Stack() (string, diag.Range) { return r.settings.stack, r.settings.stackRange }
@@ -87,6 +91,8 @@ func readSettings(root *value.Node) (settings, diag.Diagnostics) {
 			}
 		case "hierarchy":
 			s.hierarchy = patternsOf(f, &diags)
+		case "id":
+			s.id = stringOf(f, &diags)
 		case "exclude":
 			s.exclude = patternsOf(f, &diags)
 		default:

@@ -18,6 +18,8 @@ const (
 	RefusedUnknownKind RefusalReason = "unknown-kind"
 	// RefusedConflict: the object was written since it was read, or is there already.
 	RefusedConflict RefusalReason = "conflict"
+	// RefusedRehearsal: an admission webhook takes no dry run, so that nobody knows what becomes of the object until it is applied.
+	RefusedRehearsal RefusalReason = "no-dry-run"
 )
 
 // Refusal is the error of a cluster that understood a request about an object and declined it: asking again changes
@@ -27,6 +29,8 @@ type Refusal struct {
 	ID      ID
 	Reason  RefusalReason
 	Message string
+	// Fields are the fields that the cluster complains of, as it names them ("spec.selector", "spec.ports[0].nodePort"), each once.
+	Fields []string
 }
 
 // Error is the object and the message.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/redkubes/otomi/pkg/apply"
 	"github.com/redkubes/otomi/pkg/cluster"
@@ -28,7 +29,15 @@ type (
 	ApplyResult = apply.Result
 	// Event is one thing that happened in a run.
 	Event = apply.Event
+	// Change is what applying would do to one object.
+	Change = diff.Change
+	// Budget says what a run may delete without being asked, and Loss what of some plans it does not cover.
+	Budget = diff.Budget
+	Loss   = diff.Loss
 )
+
+// DefaultDeletions is how many objects a run deletes without being asked.
+const DefaultDeletions = diff.DefaultDeletions
 
 // Connection says how clusters are reached.
 type Connection struct {
@@ -82,14 +91,30 @@ type DiffOptions struct {
 	TakeOwnership bool
 	// Force allows objects to be replaced that can't be changed in place.
 	Force bool
+	// Conflicts is take, keep or fail: what becomes of fields that others wrote and that are wanted otherwise; empty means take.
+	Conflicts string
+	// Releases are what the command line says of all releases of a stage; those of state files have it already.
+	Releases ReleaseOptions
+	// Parallel is how many releases and objects are looked at side by side; 0 means 8.
+	Parallel int
+	// CRDDowngrade lets CustomResourceDefinitions lose what objects of their kinds have.
+	CRDDowngrade bool
+	// NoPrune leaves what releases no longer have, and releases that left.
+	NoPrune bool
+	// Unlocked says that no lease is taken before the plan is carried out.
+	Unlocked bool
 	// Every makes releases differ that do not, so that all of them are applied.
 	Every bool
+	// Ignore are rules of fields that are left as they are in the cluster: KIND[.GROUP]/NAME:PATH.
+	Ignore []string
 }
 
 // Diff compares a stage with its cluster: every release is rendered with the capabilities of the cluster, and those that
 // differ are rehearsed on it. Nothing is written. The strings it returns are secrets that the releases were given before:
 // the values do not hold them any more, and objects of the cluster may.
 func (p *Platform) Diff(ctx context.Context, stage Stage, client *Client, o DiffOptions) (Plan, []string, diag.Diagnostics, error) {
+	stage.Levels = o.Releases.levels(stage.Levels)
+	client.Within(stage.namespaces())
 	caps, err := clusterCapabilities(ctx, client, o.Capabilities)
 	if err != nil {
 		return Plan{}, nil, nil, err
@@ -104,15 +129,28 @@ func (p *Platform) Diff(ctx context.Context, stage Stage, client *Client, o Diff
 	if err != nil || diags.HasErrors() {
 		return Plan{}, nil, diags, err
 	}
+	rules, err := diff.ParseIgnores(o.Ignore)
+	if err != nil {
+		return Plan{}, nil, diags, err
+	}
+	from, err := p.origin(stage.Values.Cluster.ID)
+	if err != nil {
+		return Plan{}, nil, diags, err
+	}
 	plan, more, err := diff.Compare(ctx, diff.Input{
-		Cluster: stage.Values.Cluster.ID,
-		Context: client.Context(),
-		Levels:  stage.Levels,
+		Cluster:   stage.Values.Cluster.ID,
+		Context:   client.Context(),
+		Levels:    stage.Levels,
+		Inventory: from.inventory,
+		Commit:    from.commit,
+		Unnamed:   from.unnamed,
+		Whole:     !stage.Partial,
 		Render: func(ctx context.Context, r runlevel.Release, revision int, upgrade bool) (diff.Rendered, diag.Diagnostics, error) {
 			release, diags, err := set.render(ctx, r, revision, upgrade)
 			return diff.Rendered{Release: release, Digest: render.Digest(release)}, diags, err
 		},
-	}, client, diff.Options{TakeOwnership: o.TakeOwnership, Force: o.Force, Every: o.Every})
+	}, client, diff.Options{Parallel: o.Parallel, TakeOwnership: o.TakeOwnership, Force: o.Force, Every: o.Every, CRDDowngrade: o.CRDDowngrade, Conflicts: diff.ConflictPolicy(o.Conflicts),
+		NoPrune: o.NoPrune, Unlocked: o.Unlocked, Now: time.Now(), Ignore: rules, Shapes: set.shapes()})
 	diags = append(diags, more...)
 	if err == nil && !diags.HasErrors() {
 		diags = append(diags, render.Duplicates(set.rendered())...)
@@ -120,7 +158,7 @@ func (p *Platform) Diff(ctx context.Context, stage Stage, client *Client, o Diff
 	return plan, formerSecrets(plan, stage.Values.Secrets()), diags, err
 }
 
-// formerSecrets finds what releases were given before in the places where they are given secrets now.
+// formerSecrets finds what releases were given before in the places where they are given secrets now, and what their Secrets hold.
 func formerSecrets(plan Plan, secrets []string) []string {
 	var found []string
 	var walk func(now, before any)
@@ -152,7 +190,7 @@ func formerSecrets(plan Plan, secrets []string) []string {
 			}
 		}
 	}
-	return found
+	return append(found, HeldSecrets(plan)...)
 }
 
 // clusterCapabilities are what charts see of a cluster that was asked.
@@ -172,6 +210,7 @@ func clusterCapabilities(ctx context.Context, client *Client, o Capabilities) (r
 
 // Teardown plans the uninstallation of every release of a stage that is there, in reverse order.
 func (p *Platform) Teardown(ctx context.Context, stage Stage, client *Client, deleteNamespaces bool) (Plan, error) {
+	client.Within(stage.namespaces())
 	return diff.Teardown(ctx, diff.Input{
 		Cluster: stage.Values.Cluster.ID, Context: client.Context(), Levels: stage.Levels,
 	}, client, diff.Options{DeleteNamespaces: deleteNamespaces})
@@ -189,6 +228,7 @@ func Apply(ctx context.Context, plan Plan, client *Client, o ApplyOptions) (appl
 	}
 	result, err := apply.Run(ctx, plan, client, o)
 	if err != nil {
+		err = returned(ctx, plan, &result, client, o, err)
 		return result, err
 	}
 	return result, verify(ctx, result, client)
@@ -200,10 +240,13 @@ type ReleaseStatus struct {
 	// Status is the state of the newest record, in Helm's words, or "" where there is none.
 	Status   string
 	Revision int
+	// Health says how far the objects of the deployed revision do what they are there for.
+	Health Health
 }
 
-// Status reads what the cluster's records say of the releases of a stage, in the order they are applied.
+// Status reads what the cluster's records say of the releases of a stage, in the order they are applied, and how their objects are.
 func (p *Platform) Status(ctx context.Context, stage Stage, client *Client) ([]ReleaseStatus, error) {
+	client.Within(stage.namespaces())
 	records, err := client.Records(ctx)
 	if err != nil {
 		return nil, err
@@ -221,5 +264,5 @@ func (p *Platform) Status(ctx context.Context, stage Stage, client *Client) ([]R
 		status.Release = release
 		out = append(out, status)
 	}
-	return out, nil
+	return out, health(ctx, client, out)
 }

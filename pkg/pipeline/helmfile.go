@@ -55,7 +55,8 @@ type StateOptions struct {
 	Stdin     io.Reader
 	// Input is what is evaluated, but for files and permissions; of these it says what turned some off.
 	Input runlevel.Input
-	// Kubernetes are the schemas that manifests are checked against, as package kubernetes lays them out; nil for who checks none.
+	// Kubernetes are the schemas that manifests are checked against and lists compared by, as package kubernetes lays them out; nil
+	// for who checks none and compares lists place by place.
 	Kubernetes fs.FS
 	// Allow is what the user allowed the run.
 	Allow Permissions
@@ -165,7 +166,9 @@ func (s *StateFile) platform() error {
 		allow: s.o.Allow, remote: s.o.Remote, closers: []io.Closer{closer},
 		seenFrom: s.host.Abs,
 	}
-	p.kubernetes = sync.OnceValues(func() (*openapi.Library, error) { return openapi.NewLibrary(s.o.Kubernetes) })
+	if s.o.Kubernetes != nil {
+		p.kubernetes = sync.OnceValues(func() (*openapi.Library, error) { return openapi.NewLibrary(s.o.Kubernetes) })
+	}
 	p.fetch, p.caches, p.cacheErr = s.fetch, s.caches, s.cacheErr
 	if s.o.Cache.Anew {
 		p.caches.render = nil

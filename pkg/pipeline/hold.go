@@ -93,7 +93,13 @@ func held(h cluster.Holder) string {
 	return fmt.Sprintf("%s, which has had the cluster's lease since %s", h.Name, h.Since.UTC().Format(time.RFC3339))
 }
 
-// Release gives the leases back.
+// Lost reports whether an error says that a lease was lost.
+func Lost(err error) bool {
+	var unheld *manifest.Unheld
+	return errors.As(err, &unheld)
+}
+
+// Release gives the leases back. The error satisfies Lost where one of them was lost before.
 func (l *Holding) Release(ctx context.Context) error {
 	var errs []error
 	for _, lease := range slices.Backward(l.leases) {

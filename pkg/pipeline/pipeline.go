@@ -61,6 +61,20 @@ type Options struct {
 	Cache CacheOptions
 	// Kubernetes are the schemas that manifests are checked against, as package kubernetes lays them out; nil for who checks none.
 	Kubernetes fs.FS
+
+	// at is the commit that the files are of, and revision how the user calls it; nil for those of the directory.
+	at       *source.Revision
+	revision string
+}
+
+// open opens a directory, at the revision where there is one.
+func (o Options) open(dir string) (source.Tree, io.Closer, error) {
+	prefix := shownPrefix(o.Dir, dir)
+	if o.at == nil {
+		return source.Open(dir, prefix)
+	}
+	tree, err := o.at.Tree(dir, o.revision+":"+prefix)
+	return tree, io.NopCloser(nil), err
 }
 
 // Platform is a values repository with its stack: what every verb starts from.
@@ -130,7 +144,7 @@ func Open(ctx context.Context, o Options) (_ *Platform, diags diag.Diagnostics, 
 	if err != nil || diags.HasErrors() {
 		return nil, diags, err
 	}
-	tree, closer, err := source.Open(root, shownPrefix(o.Dir, root))
+	tree, closer, err := o.open(root)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -179,7 +193,7 @@ func openStack(o Options, root string, repository *layer.Repository) (source.Tre
 		}}, nil
 	}
 	dir := stackDir(root, name)
-	stack, closer, err := source.Open(dir, shownPrefix(o.Dir, dir))
+	stack, closer, err := o.open(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return source.Tree{}, nil, diag.Diagnostics{{
 			Severity: diag.Error, Code: diag.StackMissing, Path: "stack", Range: at,

@@ -26,6 +26,8 @@ type ReleaseOptions struct {
 	SkipCRDs          bool
 	// ReuseValues and SyncLabels are those of each release; ResetValues takes ReuseValues of helmDefaults and releases back.
 	ReuseValues, ResetValues, SyncLabels bool
+	// Atomic takes a release back that fails, and waits for it.
+	Atomic bool
 	// DeleteTimeout bounds the wait for what is deleted.
 	DeleteTimeout time.Duration
 	// HiddenLines are regular expressions of lines whose differences are not shown.
@@ -36,6 +38,7 @@ type ReleaseOptions struct {
 func (o ReleaseOptions) on(r runlevel.Release) runlevel.Release {
 	r.Wait = r.Wait || o.Wait || o.WaitForJobs
 	r.WaitForJobs = r.WaitForJobs || o.WaitForJobs
+	r.Atomic = r.Atomic || o.Atomic
 	r.Timeout = cmp.Or(o.Timeout, r.Timeout)
 	r.SkipCRDs = r.SkipCRDs || o.SkipCRDs
 	r.ReuseValues = (r.ReuseValues || o.ReuseValues) && !o.ResetValues
@@ -101,6 +104,10 @@ func (s *StateFile) Reach(ctx context.Context, c Cluster, connection Connection,
 // undeployed reports what of a release is not carried out when it is applied.
 func undeployed(r runlevel.Release) diag.Diagnostics {
 	var ds diag.Diagnostics
+	if _, err := diff.ParseIgnores(r.Ignore); err != nil {
+		ds = append(ds, diag.Diagnostic{Severity: diag.Error, Code: diag.RunlevelInvalid, Range: r.KeyRange("ignore"),
+			Detail: fmt.Sprintf("release %s: ignore: %v.", r.Name, err)})
+	}
 	for _, text := range r.SuppressOutputLineRegex {
 		if _, err := regexp.Compile(text); err != nil {
 			ds = append(ds, diag.Diagnostic{Severity: diag.Error, Code: diag.RunlevelInvalid, Range: r.KeyRange("suppressOutputLineRegex"),
@@ -163,17 +170,24 @@ type StateDiffOptions struct {
 	Parallel int
 	// Secrets are the secret texts among the compiled values, where there are any.
 	Secrets []string
+	// Recorded is for who calls Diff or Recorded: the records are compared, and not what is live.
+	Recorded bool
 }
 
 // Diff compares the releases of a site with its cluster, as Platform.Diff does for a stage, and returns the same. Releases go as with Helm: post hooks
 // run after the wait, and the wait leaves out Jobs unless waitForJobs.
 func (s *StateFile) Diff(ctx context.Context, site Site, o StateDiffOptions) (Plan, []string, diag.Diagnostics, error) {
+	site.Client.Within(namespacesOf(site.Levels))
 	site, err := reusing(ctx, site)
 	if err != nil {
 		return Plan{}, nil, nil, err
 	}
 	set, diags, err := s.siteSet(ctx, site, o.Capabilities)
 	if err != nil || diags.HasErrors() {
+		return Plan{}, nil, diags, err
+	}
+	rules, err := diff.ParseIgnores(o.Ignore)
+	if err != nil {
 		return Plan{}, nil, diags, err
 	}
 	plan, more, err := diff.Compare(ctx, diff.Input{
@@ -185,7 +199,8 @@ func (s *StateFile) Diff(ctx context.Context, site Site, o StateDiffOptions) (Pl
 			return diff.Rendered{Release: release, Digest: render.Digest(release)}, diags, err
 		},
 	}, site.Client, diff.Options{
-		TakeOwnership: o.TakeOwnership, Force: o.Force, Every: o.Every, Reveal: o.Reveal, AsHelm: true, Parallel: o.Parallel,
+		TakeOwnership: o.TakeOwnership, Force: o.Force, Every: o.Every, CRDDowngrade: o.CRDDowngrade, Conflicts: diff.ConflictPolicy(o.Conflicts), Reveal: o.Reveal, AsHelm: true, Parallel: o.Parallel,
+		NoPrune: o.NoPrune, Unlocked: o.Unlocked, Now: time.Now(), Ignore: rules, Shapes: set.shapes(),
 	})
 	diags = append(diags, more...)
 	if err == nil && !diags.HasErrors() {
@@ -196,6 +211,7 @@ func (s *StateFile) Diff(ctx context.Context, site Site, o StateDiffOptions) (Pl
 
 // Teardown plans the uninstallation of every release of a site that is there, in reverse order, those that helm made too.
 func (s *StateFile) Teardown(ctx context.Context, site Site, deleteNamespaces bool) (Plan, error) {
+	site.Client.Within(namespacesOf(site.Levels))
 	return diff.Teardown(ctx, diff.Input{
 		Cluster: site.Cluster, Context: site.Client.Context(), Levels: site.Levels,
 	}, site.Client, diff.Options{DeleteNamespaces: deleteNamespaces, Foreign: true})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/redkubes/otomi/pkg/apply"
 	"github.com/redkubes/otomi/pkg/diag"
@@ -153,6 +154,9 @@ func (s *StateFile) Apply(ctx context.Context, d Deployment, o ApplyOptions) ([]
 		}
 	}
 	if failure != nil {
+		for i := range slices.Backward(d.Plans) {
+			failure = returned(ctx, d.Plans[i], &t.results[i], d.Sites[i].Client, o, failure)
+		}
 		t.skip(o)
 		return t.results, failure
 	}

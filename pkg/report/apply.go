@@ -21,12 +21,18 @@ func (r *Reporter) Event(e apply.Event) {
 		r.Talk("  %s %s", release, doing(e.Action))
 	case apply.HookStarted:
 		r.Talk("  %s hook %s", release, e.Object)
+	case apply.HookLog:
+		for line := range strings.Lines(e.Message) {
+			r.Talk("  %s hook %s | %s", release, e.Object, strings.TrimRight(line, "\r\n"))
+		}
 	case apply.Waiting:
 		r.Talk("  %s waits: %s", release, e.Message)
 	case apply.ReleaseDone:
 		r.Talk("  %s %s in %s", release, r.paint(green, done(e)), round(e.Elapsed))
 	case apply.ReleaseFailed:
 		r.Talk("  %s %s after %s: %s", release, r.paint(red, "failed"), round(e.Elapsed), e.Message)
+	case apply.ReleaseReturned:
+		r.Talk("  %s %s after %s", release, r.paint(yellow, e.Message), round(e.Elapsed))
 	case apply.LockWaiting:
 		r.Talk("%s", e.Message)
 	case apply.ProgramSaid:
@@ -67,6 +73,9 @@ func (r *Reporter) Result(result Result) {
 	text := fmt.Sprintf("%s: %s applied", where, Plural(applied, "release"))
 	if uninstalled > 0 {
 		text += fmt.Sprintf(", %d uninstalled", uninstalled)
+	}
+	if back := result.Result.Count(apply.Returned); back > 0 {
+		text += fmt.Sprintf(", %d taken back", back)
 	}
 	if failed > 0 {
 		text += fmt.Sprintf(", %d failed", failed)

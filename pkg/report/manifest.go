@@ -84,10 +84,16 @@ func (m *Manifests) Close() error { return m.spool.Close() }
 
 // Add adds a release. It keeps nothing of it but the text to print.
 func (m *Manifests) Add(rendered Rendered) error {
+	// Of this release alone: a run over a fleet would gather those of thousands.
+	held := &redactor{open: m.r.out.open}
+	if !held.open {
+		held.hide(rendered.Release.SecretTexts())
+	}
 	for _, obj := range m.selected(rendered) {
-		if err := m.r.mask(&obj); err != nil {
+		if err := m.r.mask(&obj, held); err != nil {
 			return err
 		}
+		obj.text = held.text(obj.text)
 		if err := m.add(rendered, obj); err != nil {
 			return err
 		}
@@ -113,6 +119,7 @@ func (m *Manifests) add(rendered Rendered, obj object) error {
 		return err
 	}
 	if m.files != nil {
+		obj.id.Namespace, obj.id.Name = m.r.out.text(obj.id.Namespace), m.r.out.text(obj.id.Name)
 		m.files.add(rendered, obj.id, obj.Source, from, m.spool.size-from)
 	}
 	return nil
@@ -173,8 +180,8 @@ func (m *Manifests) Print() error {
 }
 
 // mask replaces the secrets of a document, unless they are to be shown: what the values hold, and the data of every
-// Secret. The text of a document without any stays as the chart wrote it.
-func (r *Reporter) mask(obj *object) error {
+// Secret, also where it stands elsewhere in the release. The text of a document without any stays as the chart wrote it.
+func (r *Reporter) mask(obj *object, held *redactor) error {
 	if r.out.open {
 		return nil
 	}
@@ -185,7 +192,8 @@ func (r *Reporter) mask(obj *object) error {
 		return masked
 	})
 	redacted, more := r.out.tree(data)
-	if !hit && !more {
+	redacted, again := held.tree(redacted)
+	if !hit && !more && !again {
 		return nil
 	}
 	obj.Object, _ = redacted.(map[string]any)

@@ -21,8 +21,14 @@ func (r *Reporter) Plans(plans []diff.Plan, format string) error {
 
 // PlanOptions say what is shown of plans.
 type PlanOptions struct {
-	// Format is text or json.
+	// Format is text, json or markdown.
 	Format string
+	// Style is how objects are shown; empty is Unified. JSON has all of them.
+	Style Style
+	// MaxLength bounds markdown, in bytes: detail goes before counts. 0 is GitHub's bound of a comment.
+	MaxLength int
+	// Against is what the plans are compared with: live, release, or a revision. Empty is live.
+	Against string
 	// Context is how many unchanged lines are shown around changed ones.
 	Context int
 	// Kinds are the kinds of objects that are not shown.
@@ -31,8 +37,23 @@ type PlanOptions struct {
 	NoHooks, NoInstalls, Silent bool
 }
 
+// Style is how much of an object's change is shown, and in what form.
+type Style string
+
+const (
+	// Unified is a unified diff of the objects as YAML.
+	Unified Style = "unified"
+	// Structural is a line for each field: PATH: OLD → NEW.
+	Structural Style = "structural"
+	// Brief is a line for each object.
+	Brief Style = "summary"
+)
+
 // PlansOf is Plans with a choice of what is shown.
 func (r *Reporter) PlansOf(plans []diff.Plan, o PlanOptions) error {
+	if o.Format == "markdown" {
+		return r.markdown(plans, o)
+	}
 	if o.Format == "json" {
 		seen := make([]diff.Plan, len(plans))
 		for i, plan := range plans {
@@ -41,7 +62,7 @@ func (r *Reporter) PlansOf(plans []diff.Plan, o PlanOptions) error {
 				return err
 			}
 		}
-		plans = seen
+		plans = r.plainPlans(seen)
 		return r.JSON(struct {
 			FormatVersion int         `json:"formatVersion"`
 			Plans         []diff.Plan `json:"plans"`
@@ -157,7 +178,7 @@ func Summary(plan diff.Plan) string {
 		}
 	}
 	var objects []string
-	for _, action := range []diff.Action{diff.Create, diff.Update, diff.Replace, diff.Adopt, diff.Delete} {
+	for _, action := range []diff.Action{diff.Create, diff.Update, diff.Replace, diff.Adopt, diff.TakeOver, diff.Delete} {
 		if n := counts.Objects[action]; n > 0 {
 			objects = append(objects, fmt.Sprintf("%d to %s", n, action))
 		}
@@ -210,7 +231,7 @@ func (r *Reporter) planned(level diff.Level, o PlanOptions) (string, error) {
 			if o.hides(release, change) {
 				continue
 			}
-			text, err := r.changed(change, o.Context, lines)
+			text, err := r.changed(change, o, lines)
 			if err != nil {
 				return "", err
 			}
@@ -227,7 +248,7 @@ func (r *Reporter) planned(level diff.Level, o PlanOptions) (string, error) {
 }
 
 // changed writes one change: a line, and the unified diff below it.
-func (r *Reporter) changed(c diff.Change, context int, hidden []*regexp.Regexp) (string, error) {
+func (r *Reporter) changed(c diff.Change, o PlanOptions, hidden []*regexp.Regexp) (string, error) {
 	if c.Action == diff.Unchanged && c.Invalid == "" {
 		return "", nil
 	}
@@ -243,19 +264,21 @@ func (r *Reporter) changed(c diff.Change, context int, hidden []*regexp.Regexp) 
 	if c.Deferred != "" {
 		fmt.Fprintf(&b, "    %s\n", r.paintOut(yellow, "? "+c.Deferred))
 	}
-	before, err := r.yaml(c.Before)
-	if err != nil {
-		return "", err
-	}
-	after, err := r.yaml(c.After)
-	if err != nil {
-		return "", err
-	}
-	before, after = withoutLines(before, hidden), withoutLines(after, hidden)
-	if before == after {
+	if o.Style == Brief {
 		return b.String(), nil
 	}
-	text, err := udiff.ToUnified("live "+c.ID.String(), "wanted "+c.ID.String(), before, udiff.Lines(before, after), context)
+	shown := r.sides(c)
+	if o.Style == Structural {
+		text, err := r.fields(shown, hidden)
+		b.WriteString(text)
+		return b.String(), err
+	}
+	for _, f := range c.Fields {
+		if f.By != "" {
+			fmt.Fprintf(&b, "    %s\n", r.paintOut(yellow, "# "+f.Path+" "+setBy(f)))
+		}
+	}
+	text, err := r.unifiedSides(&shown, o, hidden)
 	if err != nil {
 		return "", fmt.Errorf("comparing %s: %w", c.ID, err)
 	}

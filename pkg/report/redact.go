@@ -2,8 +2,12 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
+	"fmt"
+	"html"
 	"io"
 	"maps"
 	"net/url"
@@ -26,10 +30,13 @@ type redactor struct {
 	plain   bool
 	secrets []string
 	known   map[string]bool
-	// replacer is made of secrets at the first use after a change. No form of a secret is shorter than least bytes: most
-	// strings of a manifest are.
-	replacer *strings.Replacer
-	least    int
+	// The others are made of secrets at the first use after a change: what finds whole secrets, what finds them where lines are
+	// wrapped, indented or marked, and what finds single lines of them.
+	whole *strings.Replacer
+	woven weave
+	lines *strings.Replacer
+	// No form of a secret is shorter than least bytes: most strings of a manifest are.
+	least int
 }
 
 const hidden = "(secret)"
@@ -51,7 +58,7 @@ func (w *redactor) hide(secrets []string) {
 		}
 		w.known[s] = true
 		w.secrets = append(w.secrets, s)
-		w.replacer = nil
+		w.whole = nil
 	}
 }
 
@@ -76,13 +83,15 @@ func (w *redactor) text(s string) string {
 	if w.open || len(w.secrets) == 0 {
 		return s
 	}
-	if w.replacer == nil {
-		w.replacer, w.least = newReplacer(w.secrets)
+	if w.whole == nil {
+		w.whole, w.least = newReplacer(w.secrets, forms)
+		w.lines, _ = newReplacer(w.secrets, longLines)
+		w.woven = newWeave(w.secrets)
 	}
 	if len(s) < w.least {
 		return s
 	}
-	return w.replacer.Replace(s)
+	return w.lines.Replace(w.woven.replace(w.whole.Replace(s)))
 }
 
 // tree replaces secrets in the strings of a plain tree, and says whether there were any. The input stays as it is, and is
@@ -175,53 +184,106 @@ func encode(v any) []byte {
 	return bytes.TrimRight(b.Bytes(), "\n")
 }
 
-// newReplacer hides the secrets and the forms that they take in manifests: the longest first, so that a secret that
-// contains another one goes as a whole. Least is the length of the shortest form.
-func newReplacer(secrets []string) (replacer *strings.Replacer, least int) {
+// newReplacer hides the forms that secrets take in manifests: the longest first, so that a secret that contains another one
+// goes as a whole. Least is the length of the shortest form.
+func newReplacer(secrets []string, forms func(string) []string) (replacer *strings.Replacer, least int) {
 	var all []string
 	for _, s := range secrets {
 		all = append(all, forms(s)...)
 	}
-	slices.SortStableFunc(all, func(a, b string) int { return len(b) - len(a) })
+	slices.SortFunc(all, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
+	all = slices.Compact(all)
 	pairs := make([]string, 0, 2*len(all))
-	for _, form := range slices.Compact(all) {
+	for _, form := range all {
 		pairs = append(pairs, form, hidden)
 	}
-	return strings.NewReplacer(pairs...), len(pairs[len(pairs)-2])
+	if len(all) > 0 {
+		least = len(all[len(all)-1])
+	}
+	return strings.NewReplacer(pairs...), least
 }
 
 // leastLine is the shortest line of a longer secret that is hidden by itself, in characters: YAML indents the lines of a
-// key, and then only they are found.
+// key, and then only they are found. No encoded form is shorter, either.
 const leastLine = 8
 
 // forms are the texts that a secret becomes in manifests and messages.
 func forms(s string) []string {
-	out := []string{s, strings.ReplaceAll(s, "'", "''")}
-	if escaped, err := json.Marshal(s); err == nil {
-		plain := encode(s)
-		out = append(out, string(escaped[1:len(escaped)-1]), string(plain[1:len(plain)-1]))
+	out := written(s)
+	for _, text := range out {
+		out = append(out, url.QueryEscape(text), url.PathEscape(text))
+		out = append(out, encoded(text)...)
 	}
-	out = append(out, url.QueryEscape(s), url.PathEscape(s))
+	if len(s) >= leastLine {
+		digits := hex.EncodeToString([]byte(s))
+		out = append(out, digits, strings.ToUpper(digits))
+	}
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
 		// What Helm makes of a whole number.
 		out = append(out, strconv.FormatFloat(float64(n), 'g', -1, 64))
 	}
-	if lines := strings.Split(s, "\n"); len(lines) > 1 {
-		for _, line := range lines {
-			if line = strings.TrimSpace(line); len(line) >= leastLine {
-				out = append(out, line)
-			}
-		}
-	}
-	return append(out, encoded(s)...)
+	return out
 }
 
-// encoded are the base64 forms of a secret: alone, and within a longer text, where it stands at one of three offsets and
-// its first and last characters depend on its neighbours.
+// longLines are the lines of a secret of several, but for the short ones.
+func longLines(s string) []string {
+	lines := strings.Split(s, "\n")
+	if len(lines) < 2 {
+		return nil
+	}
+	var out []string
+	for _, line := range lines {
+		if line = strings.TrimSpace(line); len(line) >= leastLine {
+			out = append(out, line)
+		}
+	}
+	return out
+}
+
+// written are a secret as it is and as it stands between quotes: those of YAML, JSON (also within a text that is quoted once
+// more), HTML and Go.
+func written(s string) []string {
+	out := []string{s}
+	add := func(text string) {
+		if !slices.Contains(out, text) {
+			out = append(out, text)
+		}
+	}
+	add(strings.ReplaceAll(s, "'", "''"))
+	if escaped, err := json.Marshal(s); err == nil {
+		add(inside(escaped))
+		plain := inside(encode(s))
+		add(plain)
+		add(inside(encode(plain)))
+		add(astral.ReplaceAllStringFunc(plain, func(c string) string { return fmt.Sprintf(`\U%08X`, []rune(c)[0]) }))
+	}
+	add(html.EscapeString(s))
+	add(inside([]byte(strconv.Quote(s))))
+	add(inside([]byte(strconv.QuoteToASCII(s))))
+	return out
+}
+
+// astral matches the characters that YAML writers escape beside those that JSON does.
+var astral = regexp.MustCompile(`[\x{10000}-\x{10ffff}]`)
+
+// inside is a quoted text without its quotes.
+func inside(quoted []byte) string { return string(quoted[1 : len(quoted)-1]) }
+
+// encoded are the base64 forms of a text: alone, and within a longer one, where it stands at one of three offsets and its
+// first and last characters depend on its neighbours; and base64 of those, which is what a registry's password is in a Secret.
 func encoded(s string) []string {
 	out := []string{base64.StdEncoding.EncodeToString([]byte(s)), base64.RawURLEncoding.EncodeToString([]byte(s))}
+	for _, once := range shifted(base64.RawStdEncoding, s) {
+		out = append(append(out, once), shifted(base64.RawStdEncoding, once)...)
+	}
+	return append(out, shifted(base64.RawURLEncoding, s)...)
+}
+
+// shifted are what does not depend on its neighbours of a text that is encoded within a longer one.
+func shifted(encoding *base64.Encoding, s string) []string {
+	var out []string
 	for offset := range 3 {
-		text := base64.RawStdEncoding.EncodeToString(append(make([]byte, offset), s...))
+		text := encoding.EncodeToString(append(make([]byte, offset), s...))
 		first := (offset*8 + 5) / 6
 		last := (offset + len(s)) * 8 / 6
 		if last-first >= leastLine {

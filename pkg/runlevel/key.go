@@ -80,6 +80,7 @@ var (
 		keys(textMap, "labels"),
 		keys(list, "values secrets set setString valuesTemplate setTemplate env hooks dependencies jsonPatches strategicMergePatches transformers"),
 		keys(texts, "needs postRendererArgs apiVersions suppressOutputLineRegex"),
+		keys(texts, "ignore"), // ours: helmfile has none
 		keys(boolean, `installed wait waitForJobs atomic cleanupOnFail force createNamespace reuseValues devel verify skipDeps
 			skipRefresh disableValidation disableValidationOnInstall disableOpenAPIValidation skipSchemaValidation enableDNS
 			takeOwnership insecureSkipTLSVerify plainHttp deleteWait syncReleaseLabels suppressDiff
@@ -103,6 +104,7 @@ var (
 	defaultsKeys = slices.Concat(
 		keys(text, "kubeContext keyring postRenderer cascade"),
 		keys(texts, "args diffArgs syncArgs templateArgs postRendererArgs suppressOutputLineRegex"),
+		keys(texts, "ignore"), // ours: helmfile has none
 		keys(boolean, `wait waitForJobs atomic cleanupOnFail force createNamespace skipDeps skipRefresh reuseValues verify devel
 			enableDNS skipCRDs disableValidation disableOpenAPIValidation insecureSkipTLSVerify plainHttp deleteWait
 			syncReleaseLabels takeOwnership skipSchemaValidation disableAutoDetectedKubeVersionForDiff`),

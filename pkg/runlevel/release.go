@@ -304,7 +304,7 @@ func (r *reader) fields(n *value.Node, d *draft) Release {
 		SyncReleaseLabels: flag("syncReleaseLabels", false),
 		Cascade:           word("cascade"), DeleteWait: flag("deleteWait", false), DeleteTimeout: r.seconds(n, "deleteTimeout", d.what),
 		PostRenderer: word("postRenderer"), PostRendererArgs: d.args,
-		SuppressDiff: own("suppressDiff", false), SuppressOutputLineRegex: words("suppressOutputLineRegex"),
+		SuppressDiff: own("suppressDiff", false), SuppressOutputLineRegex: words("suppressOutputLineRegex"), Ignore: words("ignore"),
 		Hooks: r.hooks(n.Get("hooks")), APIVersions: words("apiVersions"), KubeVersion: word("kubeVersion"),
 		ForceNamespace: word("forceNamespace"), KubeContext: d.kubeContext, Level: r.file.level(),
 		Values: map[string]any{},

@@ -154,7 +154,9 @@ type Release struct {
 	// SuppressDiff keeps the differences of the release from being shown, SuppressOutputLineRegex lines of them.
 	SuppressDiff            bool
 	SuppressOutputLineRegex []string
-	Hooks                   []Hook
+	// Ignore are rules of fields that are left as they are in the cluster: KIND[.GROUP]/NAME:PATH.
+	Ignore []string
+	Hooks  []Hook
 	// APIVersions and KubeVersion are the capabilities that the state file gives the release.
 	APIVersions []string
 	KubeVersion string

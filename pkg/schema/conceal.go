@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -59,13 +60,21 @@ func lastLine(n *value.Node) int {
 	return last
 }
 
-// concealKeys hides the lines that begin with a key that is secret somewhere in the schema, and the deeper lines below.
+// keyWithin matches the keys of a line, also those within braces.
+var keyWithin = regexp.MustCompile(`([^\s"'{}\[\],:]+)["']?\s*:`)
+
+// concealKeys hides the lines with a key that is secret somewhere in the schema or holds secrets under names or in places that
+// the schema does not list, and the deeper lines below.
 func (s *Schema) concealKeys(lines []string, hide func(from, to int)) {
+	secret := func(sh *shape) bool {
+		return sh != nil && slices.ContainsFunc(sh.possible, func(b *shape) bool { return b.secret })
+	}
 	keys := map[string]bool{}
 	for _, sh := range s.shapes {
 		for _, p := range sh.props {
-			if slices.ContainsFunc(p.shape.possible, func(b *shape) bool { return b.secret }) {
-				keys[p.name] = true
+			for _, b := range p.shape.possible {
+				keys[p.name] = keys[p.name] || b.secret || secret(b.additional) || secret(b.items) || slices.ContainsFunc(b.prefix, secret) ||
+					slices.ContainsFunc(b.patterns, func(p patternShape) bool { return secret(p.shape) })
 			}
 		}
 	}
@@ -78,11 +87,11 @@ func (s *Schema) concealKeys(lines []string, hide func(from, to int)) {
 			continue
 		}
 		within = -1
-		body = strings.TrimLeft(strings.TrimPrefix(body, "- "), " ")
-		key, _, ok := strings.Cut(body, ":")
-		if ok && keys[strings.Trim(strings.TrimSpace(key), `"'`)] {
-			hide(i+1, i+1)
-			within = indent
+		for _, key := range keyWithin.FindAllStringSubmatch(body, -1) {
+			if keys[key[1]] {
+				hide(i+1, i+1)
+				within = indent
+			}
 		}
 	}
 }

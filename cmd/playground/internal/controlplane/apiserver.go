@@ -46,13 +46,13 @@ func listen(port, former int) (net.Listener, error) {
 // runAPIServer serves on listener until ctx ends. It takes the listener over.
 //
 // Not app.NewAPIServerCommand: that installs signal handlers, which a process may do once.
-func runAPIServer(ctx context.Context, listener net.Listener, keys pki, dir state.Dir, audit bool) error {
+func runAPIServer(ctx context.Context, listener net.Listener, keys pki, dir state.Dir, etcd string, audit bool) error {
 	o := options.NewServerRunOptions()
 	args := []string{
 		"--bind-address=" + loopback,
 		"--advertise-address=" + loopback,
 		"--endpoint-reconciler-type=none", // a loopback address is no valid endpoint
-		"--etcd-servers=unix://" + etcdClientSocket,
+		"--etcd-servers=unix://" + etcd,
 		"--storage-media-type=application/vnd.kubernetes.protobuf",
 		"--tls-cert-file=" + keys.serverCert(),
 		"--tls-private-key-file=" + keys.serverKey(),

@@ -33,6 +33,7 @@ type Options struct {
 	Port    int       // of the API server on loopback; 0: the one of the last time, or a free one
 	Audit   bool      // record requests in [state.Dir.Audit]
 	Verbose bool      // let the components log to Log
+	Relay   bool      // the API server dials etcd at [EtcdRelay], which the caller relays to [EtcdSocket]
 	Log     io.Writer // nil: nowhere
 	Ready   func()    // called once when the control plane can be worked with; may be nil
 }
@@ -47,7 +48,7 @@ func Run(ctx context.Context, dir state.Dir, o Options) error {
 	if err := setVersion(); err != nil {
 		return err
 	}
-	// For the sockets' sake: see etcdClientSocket.
+	// For the sockets' sake: see EtcdSocket.
 	if err := os.Chdir(string(dir)); err != nil {
 		return fmt.Errorf("entering the state folder: %w", err)
 	}
@@ -72,7 +73,11 @@ func Run(ctx context.Context, dir state.Dir, o Options) error {
 	server := newGroup(context.WithoutCancel(ctx))
 	defer server.stop()
 	server.start("kube-apiserver", func(ctx context.Context) error {
-		return runAPIServer(ctx, listener, keys, dir, o.Audit)
+		socket := EtcdSocket
+		if o.Relay {
+			socket = EtcdRelay
+		}
+		return runAPIServer(ctx, listener, keys, dir, socket, o.Audit)
 	})
 	client, err := health.Client(dir.ComponentKubeconfig(userNodes), "playground")
 	if err != nil {

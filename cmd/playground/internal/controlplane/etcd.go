@@ -15,8 +15,10 @@ import (
 // etcd's sockets. A socket's path may have 107 bytes (sun_path in unix(7)) and a state folder any number, so they are
 // given relative to the working directory, which [Run] makes the state folder.
 const (
-	etcdClientSocket = "etcd.sock"
-	etcdPeerSocket   = "etcd-peer.sock"
+	EtcdSocket     = "etcd.sock"
+	etcdPeerSocket = "etcd-peer.sock"
+	// EtcdRelay is where the API server looks for etcd with [Options.Relay].
+	EtcdRelay = "etcd-relay.sock"
 )
 
 // startEtcd starts a store of one member in the working directory and waits until it serves.
@@ -27,7 +29,7 @@ func startEtcd(ctx context.Context, verbose bool) (*embed.Etcd, error) {
 	config := embed.NewConfig()
 	config.Name = "playground"
 	config.Dir = "etcd"
-	config.ListenClientUrls = []url.URL{{Scheme: "unix", Host: etcdClientSocket}}
+	config.ListenClientUrls = []url.URL{{Scheme: "unix", Host: EtcdSocket}}
 	config.ListenPeerUrls = []url.URL{{Scheme: "unix", Host: etcdPeerSocket}}
 	// Advertised addresses may not be unix ones. Nobody dials these: there is no second member.
 	config.AdvertiseClientUrls = []url.URL{{Scheme: "http", Host: "localhost:2379"}}
@@ -62,7 +64,7 @@ func startEtcd(ctx context.Context, verbose bool) (*embed.Etcd, error) {
 
 // removeSockets clears what etcd leaves behind when it is killed.
 func removeSockets() error {
-	for _, socket := range []string{etcdClientSocket, etcdPeerSocket} {
+	for _, socket := range []string{EtcdSocket, etcdPeerSocket} {
 		if err := os.Remove(socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("removing a socket: %w", err)
 		}
