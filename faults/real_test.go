@@ -67,6 +67,9 @@ func TestOnThePlayground(t *testing.T) {
 			}
 		}
 	})
+	if !*all {
+		return // the rest takes minutes; the same is tried on the fake
+	}
 	settled()
 	t.Run("network", func(t *testing.T) {
 		kinds := []int{1, 10, 50}
@@ -294,6 +297,9 @@ func (r *relay) pause(d time.Duration) {
 }
 
 func TestEtcdPauses(t *testing.T) {
+	if !*all {
+		t.Skip("part of the whole suite: make faults")
+	}
 	needsOtomi(t)
 	ctx := background(t)
 	p := preparePlayground(t, "--etcd-relay")
@@ -323,6 +329,9 @@ func TestEtcdPauses(t *testing.T) {
 }
 
 func TestAPIServerRestarts(t *testing.T) {
+	if !*all {
+		t.Skip("part of the whole suite: make faults")
+	}
 	needsOtomi(t)
 	ctx := background(t)
 	p := startPlayground(t)
