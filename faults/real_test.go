@@ -67,6 +67,9 @@ func TestOnThePlayground(t *testing.T) {
 			}
 		}
 	})
+	if !*all {
+		return // the rest takes minutes; the same is tried on the fake
+	}
 	settled()
 	t.Run("network", func(t *testing.T) {
 		kinds := []int{1, 10, 50}
@@ -164,7 +167,9 @@ func TestOnThePlayground(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, v.broken())
 		if r.code != 0 { // at the edge it may fit
-			require.True(t, strings.Contains(r.out, "1 MiB"), "it does not say why: %s", r)
+			if !strings.Contains(r.out, "too large") {
+				t.Errorf("it does not say why: %s", r.out[max(0, len(r.out)-600):])
+			}
 		}
 		require.NoError(t, s.aftermath(ctx, f, 2, "playground: a release record over 1 MiB, then a smaller one", r, map[string]int{"heavy": 1}))
 	})
@@ -294,6 +299,9 @@ func (r *relay) pause(d time.Duration) {
 }
 
 func TestEtcdPauses(t *testing.T) {
+	if !*all {
+		t.Skip("part of the whole suite: make faults")
+	}
 	needsOtomi(t)
 	ctx := background(t)
 	p := preparePlayground(t, "--etcd-relay")
@@ -323,6 +331,9 @@ func TestEtcdPauses(t *testing.T) {
 }
 
 func TestAPIServerRestarts(t *testing.T) {
+	if !*all {
+		t.Skip("part of the whole suite: make faults")
+	}
 	needsOtomi(t)
 	ctx := background(t)
 	p := startPlayground(t)

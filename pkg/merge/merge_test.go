@@ -201,7 +201,7 @@ func TestFoldListStrategies(t *testing.T) {
 func TestUniqueOfManyMapsIsNotQuadratic(t *testing.T) {
 	t.Parallel()
 	var texts [2]strings.Builder
-	const items = 6000
+	const items = 30000
 	for i := range texts {
 		texts[i].WriteString("l:\n")
 		for n := range items {
@@ -213,7 +213,7 @@ func TestUniqueOfManyMapsIsNotQuadratic(t *testing.T) {
 	got, diags := Fold(in, Options{Lists: func(value.Path) Strategy { return Strategy{Unique: true} }})
 	require.Empty(t, diags)
 	require.Len(t, got.Get("l").Items, items*3/2)
-	require.Less(t, time.Since(start), 4*time.Second, "comparing all with all takes many times as long")
+	require.Less(t, time.Since(start), time.Minute, "comparing all with all takes many times as long")
 }
 
 func TestTwoItemsOfOneListWithTheSameKeyAreToldOf(t *testing.T) {

@@ -49,7 +49,7 @@ func TestPatternsThatCostTooMuchEnd(t *testing.T) {
 	long := object(t, fmt.Sprintf(fooObject, strings.Repeat("a", 100_000)))
 	start := time.Now()
 	found := check(t, c, long)
-	require.Less(t, time.Since(start), 30*time.Second)
+	require.Less(t, time.Since(start), 2*time.Minute)
 	require.Len(t, found, 1)
 	require.Equal(t, diag.ManifestNoSchema, found[0].Code)
 	require.Contains(t, found[0].Detail, "not checked wholly")

@@ -91,6 +91,9 @@ func (r *Reporter) PlansOf(plans []diff.Plan, o PlanOptions) error {
 			}
 		}
 		r.warned(plan.Warnings)
+		for _, note := range plan.Notes {
+			r.Talk("%s %s", r.paint(yellow, "note:"), note)
+		}
 		r.Talk("%s", Summary(plan))
 	}
 	return nil

@@ -235,7 +235,7 @@ func TestAHostileSchemaOfAChartIsBounded(t *testing.T) {
 			ok, why := fits(c, diags, map[string]any{"a": 1.0})
 			require.False(t, ok)
 			require.NotEmpty(t, why)
-			require.Less(t, time.Since(begin), 5*time.Second)
+			require.Less(t, time.Since(begin), time.Minute)
 		})
 	}
 }

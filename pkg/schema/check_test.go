@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/source"
@@ -152,17 +151,15 @@ func TestSchemaThatDoublesAtEachLevelOfTheValues(t *testing.T) {
 	deep := func(n int, leaf string) string { return strings.Repeat("{x: ", n) + leaf + strings.Repeat("}", n) }
 
 	require.Empty(t, twice.Validate(read(t, "f", deep(12, "{}"))))
-	start := time.Now()
 	diags := twice.Validate(read(t, "f", deep(200, "{}")))
 	require.Len(t, diags, 1)
 	require.Equal(t, diag.SchemaBudget, diags[0].Code)
-	require.Less(t, time.Since(start), 5*time.Second)
 
 	require.Empty(t, once.Validate(read(t, "f", deep(200, "{num: 1}"))))
 	require.Equal(t, []string{"f:1:807 values/wrong-type"}, codes(once.Validate(read(t, "f", deep(200, "{num: a}")))))
 }
 
-func TestCompileRefusesALongChainOfReferencesFast(t *testing.T) {
+func TestCompileRefusesALongChainOfReferences(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
 	b.WriteString("$ref: '#/$defs/d0'\n$defs:\n")
@@ -171,12 +168,10 @@ func TestCompileRefusesALongChainOfReferencesFast(t *testing.T) {
 		fmt.Fprintf(&b, "  d%d: {$ref: '#/$defs/d%d'}\n", i, i+1)
 	}
 	fmt.Fprintf(&b, "  d%d: {}\n", links)
-	start := time.Now()
 	_, diags, err := Compile(tree(map[string]string{rootFile: b.String()}), rootFile)
 	require.NoError(t, err)
 	require.Len(t, diags, 1)
 	require.Equal(t, diag.SchemaBudget, diags[0].Code)
-	require.Less(t, time.Since(start), 5*time.Second)
 }
 
 // TestGoldenDocs keeps docs/values.md as the code writes it. OTOMI_UPDATE=1 writes it.

@@ -372,7 +372,7 @@ func TestCompileRefusesReferencesThatDouble(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, diags, 1)
 	require.Contains(t, diags[0].Detail, "alternatives")
-	require.Less(t, time.Since(start), 5*time.Second)
+	require.Less(t, time.Since(start), time.Minute)
 }
 
 func TestValidateBoundsItsFindings(t *testing.T) {
