@@ -143,9 +143,6 @@ func tried(t *testing.T, dir string, args ...string) string {
 	return "works"
 }
 
-// surfaceOpen are the entries that are not rare, and refused all the same so far.
-var surfaceOpen = []string{"test --logs"}
-
 // TestSurface tries every key and flag of helmfile's that is in the table, and demands what the table says: what is core or
 // occasional works, and what is rare works or is refused.
 func TestSurface(t *testing.T) {
@@ -153,7 +150,7 @@ func TestSurface(t *testing.T) {
 	for _, e := range surface(t) {
 		t.Run(fmt.Sprintf("%s/%s", e.place, e.name), func(t *testing.T) {
 			t.Parallel()
-			if e.mark != "R" && !slices.Contains(surfaceOpen, e.place+" "+e.name) {
+			if e.mark != "R" {
 				require.Contains(t, []string{"works", "idle"}, e.want, "what is core or occasional works")
 			}
 			dir := surfaceDir(t)
