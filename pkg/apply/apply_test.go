@@ -557,7 +557,7 @@ func TestObjectOfNobodyIsRefused(t *testing.T) {
 	charts := []chart{{name: "other", docs: []string{configMap("theirs", "a", "1")}}, {name: "app", docs: []string{configMap("found", "a", "1"), configMap("theirs", "a", "2")}}}
 	plan := w.plan(charts)
 	release := plan.Levels[0].Releases[1]
-	require.Equal(t, map[string]diff.Action{"ConfigMap found": diff.Adopt, "ConfigMap theirs": diff.Adopt}, actions(release))
+	require.Equal(t, map[string]diff.Action{"ConfigMap found": diff.Adopt, "ConfigMap theirs": diff.TakeOver}, actions(release))
 	require.Len(t, release.Problems(), 2)
 	_, _, err = w.run(plan)
 	require.ErrorContains(t, err, "--take-ownership")

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 	"reflect"
 	"time"
 
@@ -53,9 +54,14 @@ func (r *run) again(
 		return diff.Seen(live), diff.UID(live), nil
 	}
 	o.Data = diff.Unforced(o.Data, live, change.Ignored)
-	wanted, err := r.cluster.DryRun(ctx, o, owner)
-	if err == nil && reflect.DeepEqual(diff.Cleaned(live), diff.Cleaned(wanted)) {
+	wanted, err := r.rehearse(ctx, o, owner)
+	var refusal *manifest.Refusal
+	switch {
+	case err == nil && reflect.DeepEqual(diff.Cleaned(live), diff.Cleaned(wanted)):
 		return diff.Seen(live), diff.UID(live), nil
+	case err != nil && !errors.As(err, &refusal):
+		// Whether it is as it was to be is not known.
+		return "", "", err
 	}
 	what := "it was changed"
 	if o.Seen == manifest.Absent {
@@ -65,4 +71,15 @@ func (r *run) again(
 		what += " by " + by
 	}
 	return "", "", moved(what)
+}
+
+// rehearse is a dry run that is tried again where the server itself failed: its answer to that is also that to a webhook that
+// fails, and says nothing of the object.
+func (r *run) rehearse(ctx context.Context, o manifest.Object, owner manifest.Owner) (map[string]any, error) {
+	for try := 1; ; try++ {
+		wanted, err := r.cluster.DryRun(ctx, o, owner)
+		if err == nil || try == 5 || pause(ctx, time.Duration(try)*100*time.Millisecond) != nil {
+			return wanted, err
+		}
+	}
 }

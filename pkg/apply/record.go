@@ -161,6 +161,33 @@ func (r *run) restate(ctx context.Context, old manifest.Record, change func(*man
 	}
 }
 
+// put writes a record that this run opened or opens. A conflict may be this run's own write, whose answer was lost and which was sent
+// again: where the record is as it was to be, and this run's, it was written. Where it is this run's and not so, it is written
+// over: nobody else writes to it without putting a name of its own on it.
+func (r *run) put(ctx context.Context, record manifest.Stored) error {
+	for try := 1; ; try++ {
+		err := r.cluster.UpdateRecord(ctx, record)
+		var refusal *manifest.Refusal
+		var unheld *manifest.Unheld
+		if err == nil || errors.As(err, &unheld) || errors.As(err, &refusal) && !conflict(err) {
+			return err
+		}
+		have, missing := r.own(ctx, record)
+		var lost *overtaken
+		switch {
+		case missing == nil && have.Status == record.Status && have.Labels[diff.HooksLabel] == record.Labels[diff.HooksLabel]:
+			return nil
+		case missing == nil:
+			record.Seen = have.Seen
+		case errors.As(missing, &lost):
+			return err
+		}
+		if try == tries || pause(ctx, time.Duration(try)*100*time.Millisecond) != nil {
+			return err
+		}
+	}
+}
+
 // conflict reports whether an error says that the record was written by someone else since it was read.
 func conflict(err error) bool {
 	var refusal *manifest.Refusal

@@ -135,7 +135,7 @@ func (p *printed) add(o manifest.Object, print string, change diff.Change) {
 	if len(change.Ignored) > 0 {
 		return // others write to it, and may have done so meanwhile
 	}
-	p.objects = append(p.objects, manifest.Object{ID: o.ID, Version: o.Version, Source: o.Source})
+	p.objects = append(p.objects, manifest.Object{ID: o.ID, Version: o.Version, Source: o.Source, Shared: o.Shared})
 }
 
 // applyCRDs applies the objects of crds/ and waits until the cluster serves their kinds.
@@ -143,7 +143,7 @@ func (r *run) applyCRDs(ctx context.Context, s *step, crds []manifest.Object, pr
 	if len(crds) == 0 {
 		return nil
 	}
-	placed, _, err := r.cluster.Place(ctx, s.release.Namespace, crds)
+	placed, _, err := r.cluster.Place(ctx, s.release.Namespace, manifest.Shared(crds))
 	if err != nil {
 		return err
 	}
@@ -421,7 +421,7 @@ func (r *run) uninstall(ctx context.Context, s *step) error {
 	if interrupted(last) {
 		s.done = last.Labels[diff.HooksLabel]
 	}
-	if err := r.cluster.UpdateRecord(ctx, record); err != nil {
+	if err := r.put(ctx, record); err != nil {
 		if r.arrived(ctx, record) {
 			return r.failUninstall(ctx, record, err)
 		}

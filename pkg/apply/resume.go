@@ -115,7 +115,7 @@ func (r *run) progressed(ctx context.Context, event manifest.Event, done int, re
 		return err
 	}
 	record.Seen = have.Seen
-	return r.cluster.UpdateRecord(ctx, *record)
+	return r.put(ctx, *record)
 }
 
 // refresh writes the labels of records anew that do not say that their releases are as they are wanted. A record that someone

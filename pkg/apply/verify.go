@@ -145,7 +145,7 @@ func untouched(
 			continue
 		}
 		var err error
-		if u.objects, _, err = c.Place(ctx, r.Namespace, slices.Concat(r.Wanted.Objects, r.Wanted.CRDs)); err != nil {
+		if u.objects, _, err = c.Place(ctx, r.Namespace, slices.Concat(r.Wanted.Objects, manifest.Shared(r.Wanted.CRDs))); err != nil {
 			return nil, err
 		}
 		if !slices.ContainsFunc(u.objects, func(o manifest.Object) bool { return touched[o.ID] != nil }) {

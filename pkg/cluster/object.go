@@ -391,8 +391,8 @@ func (c *Client) CreateNamespace(ctx context.Context, name string) error {
 
 // Prints returns, for each of the placed objects that is there and in which otomi owns fields, a digest of its UID and of
 // those fields. A foreign write to one of them takes it from us, so drift shows as another print. One request for each kind,
-// for metadata alone, among the objects that a Helm release owns; of CRDs among all, since those of a crds/ folder have no
-// owner. Who may not list a kind in all namespaces is asked for those that the objects are in.
+// for metadata alone, among the objects that a Helm release owns; of CRDs and of kinds of which some
+// are shared among all, since what is in a crds/ folder has no owner. Who may not list a kind in all namespaces is asked for those that the objects are in.
 func (c *Client) Prints(ctx context.Context, objects []manifest.Object) (map[manifest.ID]string, error) {
 	prints := make(map[manifest.ID]string, len(objects))
 	err := c.eachOwned(ctx, objects, func(id manifest.ID, item *metav1.PartialObjectMetadata) {
@@ -422,13 +422,15 @@ func (c *Client) Versions(ctx context.Context, objects []manifest.Object) (map[m
 }
 
 // eachOwned calls found, from one goroutine at a time, for each of the placed objects that a Helm release owns, and for CRDs
-// whoever owns them: one request for each kind.
+// and shared ones whoever owns them: one request for each kind.
 func (c *Client) eachOwned(
 	ctx context.Context, objects []manifest.Object, found func(manifest.ID, *metav1.PartialObjectMetadata),
 ) error {
 	type kind struct {
 		mapping *meta.RESTMapping
 		wanted  map[types.NamespacedName]manifest.ID
+		// whole says that some are shared, and have no label by which to list them.
+		whole bool
 	}
 	kinds := map[schema.GroupVersionResource]*kind{}
 	for _, o := range objects {
@@ -445,13 +447,14 @@ func (c *Client) eachOwned(
 			kinds[m.Resource] = k
 		}
 		k.wanted[types.NamespacedName{Namespace: o.Namespace, Name: o.Name}] = o.ID
+		k.whole = k.whole || o.Shared || o.Kind == "CustomResourceDefinition"
 	}
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	for _, k := range kinds {
 		group.Go(func() error {
-			items, err := c.listOwned(ctx, k.mapping, slices.Collect(maps.Keys(k.wanted)))
+			items, err := c.listOwned(ctx, k.mapping, slices.Collect(maps.Keys(k.wanted)), k.whole)
 			if err != nil {
 				return err
 			}
@@ -468,14 +471,20 @@ func (c *Client) eachOwned(
 	return group.Wait()
 }
 
-// listOwned lists the metadata of the objects of a kind that a Helm release owns: in the whole cluster with one request, or,
+// helmSecretType is the type of the Secrets that are release records.
+const helmSecretType = "helm.sh/release.v1"
+
+// listOwned lists the metadata of the objects of a kind, those that a Helm release owns or, with whole, all: in the whole cluster with one request, or,
 // where that is forbidden, in the namespaces of the wanted objects.
 func (c *Client) listOwned(
-	ctx context.Context, m *meta.RESTMapping, wanted []types.NamespacedName,
+	ctx context.Context, m *meta.RESTMapping, wanted []types.NamespacedName, whole bool,
 ) ([]metav1.PartialObjectMetadata, error) {
 	options := metav1.ListOptions{LabelSelector: manifest.ManagedByLabel + "=" + manifest.ManagedByHelm}
-	if m.GroupVersionKind.Kind == "CustomResourceDefinition" {
+	if whole {
 		options.LabelSelector = ""
+		if m.Resource == secrets {
+			options.FieldSelector = "type!=" + helmSecretType
+		}
 	}
 	list, err := c.metadata.Resource(m.Resource).List(ctx, options)
 	if err == nil {

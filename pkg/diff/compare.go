@@ -50,6 +50,8 @@ type candidate struct {
 	diags  diag.Diagnostics
 	// inventory are the objects that former revisions left in the cluster.
 	inventory []manifest.Object
+	// lived are those of them that are of a revision which became live.
+	lived map[manifest.ID]bool
 	// former are the values of those revisions.
 	former  []map[string]any
 	changes []Change
@@ -244,7 +246,7 @@ func (c *comparison) render(ctx context.Context, x *candidate, revision int, upg
 	if x.objects, x.objectsKnown, err = c.live.Place(ctx, x.release.Namespace, rendered.Objects); err != nil {
 		return err
 	}
-	if x.crds, x.crdsKnown, err = c.live.Place(ctx, x.release.Namespace, rendered.CRDs); err != nil {
+	if x.crds, x.crdsKnown, err = c.live.Place(ctx, x.release.Namespace, manifest.Shared(rendered.CRDs)); err != nil {
 		return err
 	}
 	return c.placeHooks(ctx, x)
@@ -401,7 +403,13 @@ func (c *comparison) readInventory(ctx context.Context, x *candidate) error {
 		if err != nil {
 			return err
 		}
+		if x.lived == nil {
+			x.lived = map[manifest.ID]bool{}
+		}
 		for _, o := range placed {
+			if record.Status == manifest.Deployed || record.Status == manifest.Superseded {
+				x.lived[o.ID] = true
+			}
 			if i := slices.IndexFunc(x.inventory, func(have manifest.Object) bool { return have.ID == o.ID }); i >= 0 {
 				x.inventory[i] = o
 			} else {
@@ -654,7 +662,8 @@ func (c *comparison) judgeOwner(x *candidate, o manifest.Object, live map[string
 	case owner == x.owner():
 		return
 	case owner.IsZero():
-		if slices.ContainsFunc(x.inventory, func(have manifest.Object) bool { return have.ID == o.ID }) {
+		// A revision that failed may have been refused the very object.
+		if x.lived[o.ID] || slices.ContainsFunc(x.inventory, func(have manifest.Object) bool { return have.ID == o.ID }) && writtenByUs(live) {
 			return
 		}
 		change.Action, change.Reason = Adopt, "it is there and belongs to no release"

@@ -44,6 +44,13 @@ func (e managedEntry) ours() bool {
 	return e.manager == ourManager || strings.HasPrefix(e.manager, ourManager+"-")
 }
 
+// writtenByUs reports whether we applied an object, and own fields of it.
+func writtenByUs(live map[string]any) bool {
+	return slices.ContainsFunc(managed(live), func(e managedEntry) bool {
+		return e.manager == ourManager && e.operation == "Apply" && e.subresource == ""
+	})
+}
+
 // attributed fills in who owns the fields that differ, where others do. Recorded is the object as the last apply had it, nil where
 // that is not known.
 func attributed(fields []Field, live, recorded map[string]any) {

@@ -5,6 +5,7 @@ package manifest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -49,6 +50,17 @@ type Object struct {
 	// guarded.
 	Seen string
 	UID  string
+	// Shared says that it belongs to no release: what charts have in crds/ does not, whatever its kind, as with Helm.
+	Shared bool
+}
+
+// Shared are objects as those of a crds/ folder.
+func Shared(objects []Object) []Object {
+	out := slices.Clone(objects)
+	for i := range out {
+		out[i].Shared = true
+	}
+	return out
 }
 
 // Version is a state of a live object.
