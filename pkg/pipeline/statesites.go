@@ -160,12 +160,29 @@ func (s *StateFile) Apply(ctx context.Context, d Deployment, o ApplyOptions) ([]
 		t.skip(o)
 		return t.results, failure
 	}
+	for site, plan := range d.Plans {
+		// The parts leave out what is as it is wanted, and with it the records that do not say so.
+		result, err := apply.Run(ctx, unchanged(plan), d.Sites[site].Client, each)
+		t.add(site, result)
+		if err != nil {
+			return t.results, err
+		}
+	}
 	for i, result := range t.results {
 		if err := verify(ctx, result, d.Sites[i].Client); err != nil {
 			return t.results, err
 		}
 	}
 	return t.results, nil
+}
+
+// unchanged is what of a plan is as it is wanted.
+func unchanged(plan Plan) Plan {
+	plan.Levels = slices.Clone(plan.Levels)
+	for i, level := range plan.Levels {
+		plan.Levels[i].Releases = slices.DeleteFunc(slices.Clone(level.Releases), func(r diff.Release) bool { return r.Action != diff.Same || r.Invalid != "" })
+	}
+	return plan
 }
 
 // tally keeps what became of the releases of each site, in the order of its plan.
@@ -215,7 +232,12 @@ func (t *tally) add(site int, result apply.Result) {
 		key := manifest.Key(r.Namespace, r.Name)
 		t.results[site].Releases[t.places[site][key]] = r
 	}
-	t.results[site].Warnings = append(t.results[site].Warnings, result.Warnings...)
+	for _, w := range result.Warnings {
+		if !slices.Contains(t.results[site].Warnings, w) {
+			t.results[site].Warnings = append(t.results[site].Warnings, w)
+		}
+	}
+	t.results[site].Untouched = append(t.results[site].Untouched, result.Untouched...)
 }
 
 // skip tells which releases were not started, after a failure.
@@ -260,8 +282,8 @@ func (d Deployment) parts(file int) []part {
 				}
 			}
 			if len(level.Releases) > 0 {
-				sub := Plan{Cluster: plan.Cluster, Context: plan.Context, Levels: []diff.Level{level}, Warnings: plan.Warnings}
-				out = append(out, part{site: site, plan: sub})
+				plan.Levels = []diff.Level{level}
+				out = append(out, part{site: site, plan: plan})
 			}
 		}
 	}
