@@ -66,8 +66,12 @@ func runDestroy(ctx context.Context, a *app, o destroyOptions) (err error) {
 	defer f.platform.Close()
 	defer func() { err = f.done(ctx, err) }()
 	d := newDeployment(f, o.hold)
+	d.parallel = o.state.concurrency
 	err = f.each(ctx, func(ctx context.Context, stage pipeline.Stage, client *pipeline.Client) error {
-		plan, err := f.platform.Teardown(ctx, stage, client, o.deleteNamespaces)
+		plan, former, err := f.platform.Teardown(ctx, stage, client, pipeline.TeardownOptions{
+			DeleteNamespaces: o.deleteNamespaces, Parallel: o.state.concurrency, Releases: pipeline.ReleaseOptions{Timeout: o.state.timeout},
+		})
+		a.report.Hide(former)
 		if err == nil {
 			d.add(plan, client, stage.Hooks)
 		}

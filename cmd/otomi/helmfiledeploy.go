@@ -360,11 +360,11 @@ func (a *app) destroyState(ctx context.Context, o destroyOptions) (err error) {
 	}
 	for _, s := range all {
 		for _, site := range s.sites {
-			plan, err := s.Teardown(ctx, site, o.deleteNamespaces)
+			plan, former, err := s.Teardown(ctx, site, s.secrets, o.deleteNamespaces)
+			a.report.Hide(former)
 			if err != nil {
 				return err
 			}
-			a.report.Hide(pipeline.HeldSecrets(plan))
 			s.plans = append(s.plans, plan)
 		}
 	}

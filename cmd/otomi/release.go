@@ -13,6 +13,8 @@ type reachedRelease struct {
 	client *pipeline.Client
 	// cluster is the name of the cluster in the registry; empty where it has none.
 	cluster string
+	// secrets are the secret texts among the values.
+	secrets []string
 }
 
 // reachRelease finds a release that is named NAME or NAMESPACE/NAME in the runlevels, or state files, and connects to its
@@ -49,7 +51,11 @@ func (a *app) reachRelease(ctx context.Context, name string, fleet *fleetOptions
 			return out, done, exit(exitNoMatch)
 		}
 		site, found, err := pipeline.FindRelease(sites, named)
-		return reachedRelease{NamedRelease: found, client: site.Client, cluster: site.Cluster}, done, err
+		var secrets []string
+		for _, s := range all {
+			secrets = append(secrets, s.secrets...)
+		}
+		return reachedRelease{NamedRelease: found, client: site.Client, cluster: site.Cluster, secrets: secrets}, done, err
 	}
 	f, err := a.gather(ctx, *fleet, "status")
 	if err != nil {
@@ -62,5 +68,5 @@ func (a *app) reachRelease(ctx context.Context, name string, fleet *fleetOptions
 		return out, done, err
 	}
 	client, err := f.reach(ctx, stage)
-	return reachedRelease{NamedRelease: found, client: client, cluster: stage.Values.Cluster.ID}, done, err
+	return reachedRelease{NamedRelease: found, client: client, cluster: stage.Values.Cluster.ID, secrets: stage.Values.Secrets()}, done, err
 }

@@ -29,6 +29,7 @@ type rollbackOptions struct {
 	state    deployStateOptions
 	yes      bool
 	force    bool
+	dry      dryRunOptions
 	release  string
 	revision int
 }
@@ -58,12 +59,13 @@ func newRollback(a *app) *cobra.Command {
 	o.record.flags(cmd.Flags())
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	cmd.Flags().BoolVar(&o.force, "force", false, "replace objects that can't be changed in place")
+	o.dry.flags(cmd.Flags())
 	o.state.flags(cmd.Flags())
 	return cmd
 }
 
 func runRollback(ctx context.Context, a *app, o rollbackOptions) (err error) {
-	for _, check := range []func() error{o.hold.check, o.budget.check, o.record.check} {
+	for _, check := range []func() error{o.hold.check, o.budget.check, o.record.check, o.dry.check} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -73,15 +75,19 @@ func runRollback(ctx context.Context, a *app, o rollbackOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	plan, err := pipeline.Rollback(ctx, r.client, r.NamedRelease, pipeline.RollbackOptions{
-		Cluster: r.cluster, Revision: o.revision, Timeout: o.state.timeout, Force: o.force, Unlocked: !o.hold.lock,
+	plan, former, err := pipeline.Rollback(ctx, r.client, r.NamedRelease, pipeline.RollbackOptions{
+		Cluster: r.cluster, Revision: o.revision, Timeout: o.state.timeout, Force: o.force, Unlocked: !o.hold.lock, Secrets: r.secrets,
 	})
+	a.report.Hide(former)
 	if err != nil {
 		return err
 	}
 	d := newDeployment(&fleet{app: a, options: o.fleet}, o.hold)
 	d.record = o.record
 	d.add(plan, r.client, &pipeline.Hooks{})
+	if o.dry.on() {
+		return d.rehearsed(false)
+	}
 	changed, err := d.carryOut(ctx, question{verb: "rollback", yes: o.yes, budget: &o.budget})
 	if err == nil && changed {
 		a.report.Talk("the values were not changed: `otomi diff` shows what differs from them now, and the next apply brings it back")

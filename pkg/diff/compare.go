@@ -52,8 +52,9 @@ type candidate struct {
 	inventory []manifest.Object
 	// lived are those of them that are of a revision which became live.
 	lived map[manifest.ID]bool
-	// former are the values of those revisions.
+	// former are the values of those revisions, and held what their Secrets hold.
 	former  []map[string]any
+	held    []string
 	changes []Change
 	prune   []Change
 }
@@ -398,7 +399,7 @@ func (c *comparison) readInventory(ctx context.Context, x *candidate) error {
 				return err
 			}
 		}
-		x.former = append(x.former, stored.Values)
+		x.former, x.held = append(x.former, stored.Values), append(x.held, stored.SecretTexts()...)
 		placed, _, err := c.live.Place(ctx, x.release.Namespace, stored.Objects)
 		if err != nil {
 			return err
@@ -798,6 +799,7 @@ func (x *candidate) planned(level, inventory string, o Options) Release {
 		Silent:          x.release.SuppressDiff,
 		Wanted:          x.rendered.Release,
 		Former:          x.former,
+		Held:            x.held,
 		Digest:          x.rendered.Digest,
 		Seen:            x.history.seen(),
 	}

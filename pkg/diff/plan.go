@@ -112,6 +112,8 @@ type Release struct {
 	// Former are the values of the release's records that had to be read: of the deployed one, and of those after it that did not
 	// get so far. What any of them holds may be in the cluster.
 	Former []map[string]any `json:"-"`
+	// Held are the texts that the Secrets of those records held.
+	Held []string `json:"-"`
 	// TakesOver is a revision that helm left unfinished long ago and that apply closes; 0 where there is none.
 	TakesOver int `json:"takesOver,omitempty"`
 	// Back is the revision that a rollback goes back to, whose hooks run; 0 of anything else.

@@ -65,7 +65,7 @@ func recordedRelease(
 		if base, err = records.Stored(ctx, h[at].Namespace, h[at].Name, h[at].Revision); err != nil {
 			return out, nil, err
 		}
-		out.Former = []map[string]any{base.Values}
+		out.Former, out.Held = []map[string]any{base.Values}, base.SecretTexts()
 	}
 	out.Revision = base.Revision
 	if !r.Installed {

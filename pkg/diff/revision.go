@@ -157,7 +157,7 @@ func (f *Fold) Add(index int, p Plan) {
 			if r.Action == Same && len(r.Problems()) == 0 {
 				continue
 			}
-			r.Wanted, r.Former = manifest.Release{}, nil
+			r.Wanted, r.Former, r.Held = manifest.Release{}, nil, nil
 			all = append(all, found{changeSum(l.Name, r), &folded{first: index, level: l.Name, place: place, release: r}})
 		}
 	}

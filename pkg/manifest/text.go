@@ -16,6 +16,9 @@ const leastText = 8
 // secretKey matches the names of what is secret within a file that a Secret holds; what else a configuration has in it is none.
 var secretKey = regexp.MustCompile(`(?i)pass|pwd|secret|token|key|cred|auth|dsn`)
 
+// SecretKey reports whether a name is one that secrets have. It is a guess, for where nobody says what is secret.
+func SecretKey(name string) bool { return secretKey.MatchString(name) }
+
 // SecretTexts returns the texts that Secrets among objects hold, so that they can be hidden wherever else they turn up: their
 // values, what looks like a password in files that they hold, and the values of JSON. What names one of the objects, or a place
 // that one is in, is no secret; nor is a certificate, nor what names lists.

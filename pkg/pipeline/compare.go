@@ -88,7 +88,7 @@ func (p *Platform) Recorded(ctx context.Context, stage Stage, client *Client, o 
 	plan, more, err := diff.Recorded(ctx, diff.Input{
 		Cluster: stage.Values.Cluster.ID, Context: client.Context(), Levels: stage.Levels, Render: set.wanted,
 	}, client, diff.Options{Ignore: rules, Shapes: set.shapes()})
-	return plan, formerSecrets(plan, stage.Values.Secrets()), append(diags, more...), err
+	return plan, formerSecrets(plan, stage.releases(), stage.Values.Secrets()), append(diags, more...), err
 }
 
 // Recorded is Platform.Recorded for the releases of a site.
@@ -104,7 +104,7 @@ func (s *StateFile) Recorded(ctx context.Context, site Site, o StateDiffOptions)
 	plan, more, err := diff.Recorded(ctx, diff.Input{
 		Cluster: site.Cluster, Context: site.Client.Context(), Levels: site.Levels, Render: set.wanted,
 	}, site.Client, diff.Options{Ignore: rules, Shapes: set.shapes(), Reveal: o.Reveal, Parallel: o.Parallel})
-	return plan, formerSecrets(plan, o.Secrets), append(diags, more...), err
+	return plan, formerSecrets(plan, Stage{Levels: site.Levels}.releases(), o.Secrets), append(diags, more...), err
 }
 
 // OpenRevision opens a values repository as it was at a revision of git, with its stack: the one of the binary, or a directory of
@@ -301,14 +301,10 @@ func (p *Platform) drift(ctx context.Context, cluster string, releases []runleve
 	// What a release was given where it is given secrets now.
 	var now Plan
 	for _, found := range d.Releases {
-		for _, r := range releases {
-			if r.Key() == found.Key() {
-				was := diff.Release{Wanted: manifest.Release{Values: r.Values}, Former: []map[string]any{found.Values}}
-				now.Levels = append(now.Levels, diff.Level{Releases: []diff.Release{was}})
-			}
-		}
+		was := diff.Release{Name: found.Name, Namespace: found.Namespace, Action: diff.Upgrade, Former: []map[string]any{found.Values}}
+		now.Levels = append(now.Levels, diff.Level{Releases: []diff.Release{was}})
 	}
-	secrets := formerSecrets(now, o.Secrets)
+	secrets := formerSecrets(now, releases, o.Secrets)
 	for _, found := range d.Releases {
 		secrets = append(secrets, found.Secrets...)
 	}

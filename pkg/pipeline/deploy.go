@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/redkubes/otomi/pkg/apply"
@@ -155,42 +154,7 @@ func (p *Platform) Diff(ctx context.Context, stage Stage, client *Client, o Diff
 	if err == nil && !diags.HasErrors() {
 		diags = append(diags, render.Duplicates(set.rendered())...)
 	}
-	return plan, formerSecrets(plan, stage.Values.Secrets()), diags, err
-}
-
-// formerSecrets finds what releases were given before in the places where they are given secrets now, and what their Secrets hold.
-func formerSecrets(plan Plan, secrets []string) []string {
-	var found []string
-	var walk func(now, before any)
-	walk = func(now, before any) {
-		switch now := now.(type) {
-		case map[string]any:
-			before, _ := before.(map[string]any)
-			for key, v := range now {
-				walk(v, before[key])
-			}
-		case []any:
-			before, _ := before.([]any)
-			for i, v := range now {
-				if i < len(before) {
-					walk(v, before[i])
-				}
-			}
-		case string:
-			old, _ := before.(string)
-			if old != "" && old != now && slices.ContainsFunc(secrets, func(s string) bool { return strings.Contains(now, s) }) {
-				found = append(found, old)
-			}
-		}
-	}
-	for _, level := range plan.Levels {
-		for _, r := range level.Releases {
-			for _, former := range r.Former {
-				walk(r.Wanted.Values, former)
-			}
-		}
-	}
-	return append(found, HeldSecrets(plan)...)
+	return plan, formerSecrets(plan, stage.releases(), stage.Values.Secrets()), diags, err
 }
 
 // clusterCapabilities are what charts see of a cluster that was asked.
@@ -208,12 +172,24 @@ func clusterCapabilities(ctx context.Context, client *Client, o Capabilities) (r
 	return caps, nil
 }
 
-// Teardown plans the uninstallation of every release of a stage that is there, in reverse order.
-func (p *Platform) Teardown(ctx context.Context, stage Stage, client *Client, deleteNamespaces bool) (Plan, error) {
+// TeardownOptions change how a stage is uninstalled. The zero value is the careful one.
+type TeardownOptions struct {
+	// DeleteNamespaces deletes those that releases made.
+	DeleteNamespaces bool
+	// Releases are what the command line says of all releases.
+	Releases ReleaseOptions
+	// Parallel is how many releases and objects are looked at side by side; 0 means 8.
+	Parallel int
+}
+
+// Teardown plans the uninstallation of every release of a stage that is there, in reverse order. The strings are secrets as for Diff.
+func (p *Platform) Teardown(ctx context.Context, stage Stage, client *Client, o TeardownOptions) (Plan, []string, error) {
+	stage.Levels = o.Releases.levels(stage.Levels)
 	client.Within(stage.namespaces())
-	return diff.Teardown(ctx, diff.Input{
+	plan, err := diff.Teardown(ctx, diff.Input{
 		Cluster: stage.Values.Cluster.ID, Context: client.Context(), Levels: stage.Levels,
-	}, client, diff.Options{DeleteNamespaces: deleteNamespaces})
+	}, client, diff.Options{DeleteNamespaces: o.DeleteNamespaces, Parallel: o.Parallel})
+	return plan, formerSecrets(plan, stage.releases(), stage.Values.Secrets()), err
 }
 
 // Unstarted is the result of a plan of which nothing was carried out.

@@ -102,17 +102,29 @@ type RollbackOptions struct {
 	Timeout  time.Duration
 	Force    bool
 	Unlocked bool
+	// Secrets are the secret texts among the values of today, where they are known.
+	Secrets []string
 }
 
-// Rollback plans how a release goes back to an earlier revision. Nothing is written.
-func Rollback(ctx context.Context, client *Client, n NamedRelease, o RollbackOptions) (Plan, error) {
+// Rollback plans how a release goes back to an earlier revision. Nothing is written. The strings are secrets, known by what of
+// the values is secret (those that o has), or where nobody knows the values by what they are called.
+func Rollback(ctx context.Context, client *Client, n NamedRelease, o RollbackOptions) (Plan, []string, error) {
 	r := n.release
 	if o.Timeout > 0 {
 		r.Timeout = o.Timeout
 	}
-	return diff.Rollback(ctx, diff.Input{Cluster: o.Cluster, Context: client.Context()}, r, o.Revision, client, diff.Options{
+	plan, err := diff.Rollback(ctx, diff.Input{Cluster: o.Cluster, Context: client.Context()}, r, o.Revision, client, diff.Options{
 		Force: o.Force, Unlocked: o.Unlocked, AsHelm: n.asHelm, Now: time.Now(),
 	})
+	secrets := formerSecrets(plan, []runlevel.Release{r}, o.Secrets)
+	if len(r.Values) == 0 {
+		for _, level := range plan.Levels {
+			for _, of := range level.Releases {
+				named(of.Wanted.Values, "", &secrets)
+			}
+		}
+	}
+	return plan, secrets, err
 }
 
 // Revision is one record of a release.

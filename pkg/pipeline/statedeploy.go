@@ -206,15 +206,17 @@ func (s *StateFile) Diff(ctx context.Context, site Site, o StateDiffOptions) (Pl
 	if err == nil && !diags.HasErrors() {
 		diags = append(diags, render.Duplicates(set.rendered())...)
 	}
-	return plan, formerSecrets(plan, o.Secrets), diags, err
+	return plan, formerSecrets(plan, Stage{Levels: site.Levels}.releases(), o.Secrets), diags, err
 }
 
 // Teardown plans the uninstallation of every release of a site that is there, in reverse order, those that helm made too.
-func (s *StateFile) Teardown(ctx context.Context, site Site, deleteNamespaces bool) (Plan, error) {
+// Secrets are those of the compiled values; the strings are secrets as for Diff.
+func (s *StateFile) Teardown(ctx context.Context, site Site, secrets []string, deleteNamespaces bool) (Plan, []string, error) {
 	site.Client.Within(namespacesOf(site.Levels))
-	return diff.Teardown(ctx, diff.Input{
+	plan, err := diff.Teardown(ctx, diff.Input{
 		Cluster: site.Cluster, Context: site.Client.Context(), Levels: site.Levels,
 	}, site.Client, diff.Options{DeleteNamespaces: deleteNamespaces, Foreign: true})
+	return plan, formerSecrets(plan, Stage{Levels: site.Levels}.releases(), secrets), err
 }
 
 // Status reads what the cluster's records say of the releases of a site.
