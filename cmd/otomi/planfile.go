@@ -112,6 +112,7 @@ func (a *app) readPlan(name string, flags *pflag.FlagSet, allow allowFlag) (plan
 			return o, fmt.Errorf("--%s: %w", flag, err)
 		}
 	}
+	var lifted []string
 	for _, flag := range file.Flags {
 		f := flags.Lookup(flag.Name)
 		if f == nil || !slices.Contains(planFlags, flag.Name) {
@@ -127,15 +128,24 @@ func (a *app) readPlan(name string, flags *pflag.FlagSet, allow allowFlag) (plan
 		}
 		// Verbs ask what was given.
 		f.Changed = true
+		if slices.Contains(liftingFlags, flag.Name) {
+			lifted = append(lifted, strings.TrimSuffix("--"+flag.Name+"="+strings.Join(flag.Values, ","), "=true"))
+		}
 	}
 	for _, word := range file.Allow {
 		if !slices.Contains(allow.texts, word) && !slices.Contains(allow.texts, "all") {
 			return o, fmt.Errorf("%s was made with --allow %s, and a file allows nothing; add the flag if that is meant", name, word)
 		}
 	}
+	if len(lifted) > 0 {
+		a.report.Talk("%s was made with %s", name, strings.Join(lifted, " "))
+	}
 	o.file = &file
 	return o, nil
 }
+
+// liftingFlags are the flags of a plan file that lift what protects a cluster. Who applies a file that somebody else made should see them.
+var liftingFlags = []string{"repo", "take-ownership", "force", "allow-crd-downgrade", "adopt-cluster"}
 
 // with says what the file of a run holds.
 func (a *app) with(o planOptions, made pipeline.PlanSource, flags []pipeline.PlanFlag, fleet fleetOptions) pipeline.PlanFileOptions {
@@ -253,8 +263,13 @@ func (a *app) writePlan(ctx context.Context, o planOptions, places []pipeline.Pl
 	return nil
 }
 
-// replaceFile writes a file for the user alone, whole or not at all.
+// replaceFile writes a file for the user alone, whole or not at all. What is there already is put aside if it is a file; a link is
+// replaced, and what it points to stays.
 func replaceFile(name string, text []byte) (err error) {
+	if at, err := os.Stat(name); err == nil && !at.Mode().IsRegular() {
+		// A root who renames something onto /dev/null has none any more.
+		return fmt.Errorf("%s is there and is no file; name another place", name)
+	}
 	f, err := os.CreateTemp(filepath.Dir(name), ".otomi-*") // of mode 0600
 	if err != nil {
 		return err

@@ -27,7 +27,8 @@ const FileVersion = 1
 const FileKind = "otomi plan"
 
 // File is a plan as it is kept in a file: what was asked for, what the plan was made from, and what it would do, so that a later
-// run can tell that all of it is still so. It holds no object and no value, only names, actions, states and digests.
+// run can tell that all of it is still so. It holds no object and no value, only names, actions, states and digests; a
+// secret in a name is hidden as anywhere.
 //
 // Digests. What may hold a secret (a file with one, a rendered release, the live objects that it is compared with) has a digest
 // that is stretched: PBKDF2 with SHA-256 and Iterations rounds over a random Salt of the file's own, so that a secret of few
@@ -35,7 +36,8 @@ const FileKind = "otomi plan"
 // a release is one such digest, which is as much as has to be guessed at once. What holds none has a salted SHA-256.
 //
 // The seal finds a file that was cut off or edited by accident or by hand. It proves nothing against who knows how it is made, and
-// needs not: a file decides nothing that apply does not find out for itself.
+// needs not: what a file says of releases decides nothing that apply does not find out for itself. Its Flags are as good as a command
+// line: who applies a file trusts it as one.
 type File struct {
 	Kind          string `json:"kind"`
 	FormatVersion int    `json:"formatVersion"`
@@ -173,7 +175,7 @@ type FileOptions struct {
 	Salt []byte
 	// Iterations are the rounds of stretching; 0 means 100,000.
 	Iterations int
-	// Hide takes the secrets out of a text of the API server or of a name; nil where there are none.
+	// Hide takes the secrets out of a text of the API server and out of the names of objects; nil where there are none.
 	Hide func(string) string
 }
 
@@ -264,14 +266,20 @@ func (o FileOptions) release(r Release) FileRelease {
 		Chart: r.Chart, ChartDigest: r.Wanted.Chart.Digest, Revision: r.Revision, Record: r.Record, RecordVersion: r.Record.Seen,
 		Records: r.Seen,
 	}
+	// A secret may name an object, too. Where two names become one, the digests still tell the objects apart.
+	named := func(id manifest.ID) manifest.ID {
+		id.Namespace, id.Name = o.Hide(id.Namespace), o.Hide(id.Name)
+		return id
+	}
+	out.Namespace, out.Chart = o.Hide(out.Namespace), o.Hide(out.Chart)
 	for _, c := range r.Objects {
 		out.Objects = append(out.Objects, FileObject{
-			ID: c.ID, Version: c.Version, Action: c.Action, Reason: o.Hide(c.Reason), Immutable: c.Immutable, Unknown: o.Hide(c.Unknown),
+			ID: named(c.ID), Version: c.Version, Action: c.Action, Reason: o.Hide(c.Reason), Immutable: c.Immutable, Unknown: o.Hide(c.Unknown),
 			Seen: c.Seen, UID: c.UID, by: c.By, at: c.At,
 		})
 	}
 	for _, h := range r.Hooks {
-		out.Hooks = append(out.Hooks, FileHook{ID: h.ID, Events: h.Events, Weight: h.Weight})
+		out.Hooks = append(out.Hooks, FileHook{ID: named(h.ID), Events: h.Events, Weight: h.Weight})
 	}
 	return out
 }
@@ -401,7 +409,7 @@ func ParseFile(text []byte) (File, error) {
 }
 
 // maxIterations bounds the time that a file can cost its reader.
-const maxIterations = 10_000_000
+const maxIterations = 1_000_000
 
 // Difference is one thing that is not as a plan file has it.
 type Difference struct {
