@@ -40,8 +40,9 @@ type candidate struct {
 	diags diag.Diagnostics
 	// inventory are the objects that former revisions left in the cluster.
 	inventory []manifest.Object
-	// former are the values of the newest of those revisions.
+	// former are the values of the newest of those revisions, and made its objects.
 	former  map[string]any
+	made    []manifest.Object
 	changes []Change
 	prune   []Change
 }
@@ -338,7 +339,7 @@ func (c *comparison) readInventory(ctx context.Context, x *candidate) error {
 				return err
 			}
 		}
-		x.former = stored.Values
+		x.former, x.made = stored.Values, stored.Objects
 		placed, _, err := c.live.Place(ctx, x.release.Namespace, stored.Objects)
 		if err != nil {
 			return err
@@ -677,6 +678,7 @@ func (x *candidate) planned(level string, o Options) Release {
 		Silent:          x.release.SuppressDiff,
 		Wanted:          x.rendered.Release,
 		Former:          x.former,
+		FormerObjects:   x.made,
 		Digest:          x.rendered.Digest,
 	}
 	if r.History == 0 {

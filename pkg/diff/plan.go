@@ -101,8 +101,9 @@ type Release struct {
 	Silent bool     `json:"-"`
 	// Wanted is the release as it is to be applied; of an uninstalled one, as its last record has it.
 	Wanted manifest.Release `json:"-"`
-	// Former are the values of the release's last record, where it had to be read.
-	Former map[string]any `json:"-"`
+	// Former are the values of the release's last record, where it had to be read, and FormerObjects its objects.
+	Former        map[string]any    `json:"-"`
+	FormerObjects []manifest.Object `json:"-"`
 	// Digest is the digest of Wanted.
 	Digest string `json:"-"`
 }

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -107,37 +108,93 @@ func (p *Platform) Diff(ctx context.Context, stage Stage, client *Client, o Diff
 	return plan, formerSecrets(plan, stage.Values.Secrets()), diags, err
 }
 
-// formerSecrets finds what releases were given before in the places where they are given secrets now.
+// formerSecrets finds what releases were given before and is secret.
 func formerSecrets(plan Plan, secrets []string) []string {
 	var found []string
-	var walk func(now, before any)
-	walk = func(now, before any) {
-		switch now := now.(type) {
-		case map[string]any:
-			before, _ := before.(map[string]any)
-			for key, v := range now {
-				walk(v, before[key])
-			}
-		case []any:
-			before, _ := before.([]any)
-			for i, v := range now {
-				if i < len(before) {
-					walk(v, before[i])
-				}
-			}
-		case string:
-			old, _ := before.(string)
-			if old != "" && old != now && slices.ContainsFunc(secrets, func(s string) bool { return strings.Contains(now, s) }) {
-				found = append(found, old)
-			}
-		}
-	}
 	for _, level := range plan.Levels {
 		for _, r := range level.Releases {
-			walk(r.Wanted.Values, r.Former)
+			found = append(found, secretsBefore(r.Wanted.Values, r.Former, r.FormerObjects, secrets)...)
 		}
 	}
 	return found
+}
+
+// leastFormer is the shortest text, in bytes, that is taken for a former secret because a Secret had it: a shorter one is a port, a
+// switch or a name as often, and would be hidden everywhere.
+const leastFormer = 6
+
+// secretsBefore finds the secrets among the values that a release was given before: what was in the places where it is given secrets
+// now, and where nothing secret is given now, the texts that were in a Secret of the record. now are the values it is given, secrets
+// the secret texts among the compiled values; without any nothing is known to be secret, as with helmfile.
+func secretsBefore(now, before map[string]any, objects []manifest.Object, secrets []string) []string {
+	if len(secrets) == 0 || len(before) == 0 {
+		return nil
+	}
+	given := map[string]bool{} // what is given in clear now is no secret
+	kept := secretTexts(objects)
+	secret := func(text string) bool {
+		return slices.ContainsFunc(secrets, func(s string) bool { return strings.Contains(text, s) })
+	}
+	var found []string
+	var walk func(now, before any, see func(now, before any))
+	walk = func(now, before any, see func(now, before any)) {
+		switch b := before.(type) {
+		case map[string]any:
+			n, _ := now.(map[string]any)
+			for key, v := range b {
+				walk(n[key], v, see)
+			}
+		case []any:
+			n, _ := now.([]any)
+			for i, v := range b {
+				var other any
+				if i < len(n) {
+					other = n[i]
+				}
+				walk(other, v, see)
+			}
+		default:
+			see(now, before)
+		}
+	}
+	walk(nil, now, func(_, v any) {
+		if text, ok := v.(string); ok && !secret(text) {
+			given[text] = true
+		}
+	})
+	walk(now, before, func(now, before any) {
+		old, ok := before.(string)
+		if !ok || old == "" || old == now {
+			return
+		}
+		is, _ := now.(string)
+		if secret(is) || len(old) >= leastFormer && kept[old] && !given[old] {
+			found = append(found, old)
+		}
+	})
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+// secretTexts are the texts in the Secrets among objects.
+func secretTexts(objects []manifest.Object) map[string]bool {
+	out := map[string]bool{}
+	for _, o := range objects {
+		manifest.ReplaceSecrets(o.Data, func(secret map[string]any) map[string]any {
+			plain, _ := secret["stringData"].(map[string]any)
+			for _, v := range plain {
+				out[fmt.Sprint(v)] = true
+			}
+			data, _ := secret["data"].(map[string]any)
+			for _, v := range data {
+				if text, err := base64.StdEncoding.DecodeString(fmt.Sprint(v)); err == nil {
+					out[string(text)] = true
+				}
+			}
+			return secret
+		})
+	}
+	return out
 }
 
 // clusterCapabilities are what charts see of a cluster that was asked.

@@ -101,9 +101,28 @@ func TestValuesAreReusedOfTheDeployedRevisionAndNotOfAFailedOneAfterIt(t *testin
 		"failed after":  {[]manifest.Record{record(1, manifest.Superseded), record(2, manifest.Deployed), record(3, manifest.Failed)}, 2},
 		"never there":   {[]manifest.Record{record(1, manifest.Failed), record(2, manifest.Failed)}, 2},
 		"still pending": {[]manifest.Record{record(1, manifest.PendingInstall)}, 0},
+		"uninstalled":   {[]manifest.Record{record(1, manifest.Superseded), record(2, manifest.Uninstalled)}, 0},
 	} {
 		got, found := reused(tt.records)
 		require.Equal(t, tt.want, got.Revision, name)
 		require.Equal(t, tt.want > 0, found, name)
 	}
+}
+
+func TestASecretOfTheRecordWasShownWhereNothingIsGivenInItsPlaceNow(t *testing.T) {
+	t.Parallel()
+	secret := manifest.Object{Data: map[string]any{"kind": "Secret", "data": map[string]any{"a": "b2xkLXNlY3JldA==", "port": "NTQzMg=="},
+		"stringData": map[string]any{"b": "moved-secret", "host": "db.example"}}}
+	before := map[string]any{
+		"gone": map[string]any{"password": "old-secret"}, "list": []any{"moved-secret", 1.0}, "port": "5432", "colour": "crimson",
+		"host": "db.example", "now": "former", "same": "current-secret",
+	}
+	now := map[string]any{"now": "x current-secret", "same": "current-secret", "address": "db.example"}
+	objects := []manifest.Object{secret}
+	require.Equal(t, []string{"former", "moved-secret", "old-secret"}, secretsBefore(now, before, objects, []string{"current-secret"}))
+	require.Equal(t, []string{"former"}, secretsBefore(now, before, nil, []string{"current-secret"}))
+	require.Empty(t, secretsBefore(now, before, objects, nil), "nothing is known to be secret")
+	again := runlevel.Release{Values: now}.Reusing(before).Values
+	require.Equal(t, "old-secret", again["gone"].(map[string]any)["password"])
+	require.Contains(t, secretsBefore(now, before, objects, []string{"current-secret"}), "old-secret", "what is reused is hidden, too")
 }
