@@ -419,7 +419,7 @@ func (s *StateFile) chart(ctx context.Context, r runlevel.Release) (*chart.Chart
 	}
 	ref := s.p.reference(s.stage(), r)
 	if isRemote(r) {
-		if ds := s.ownFiles(ref); ds.HasErrors() {
+		if ds := s.ownFiles(ref, r); ds.HasErrors() {
 			return nil, ds, nil
 		}
 		return store.Load(ctx, ref)
@@ -449,22 +449,26 @@ func (s *StateFile) chart(ctx context.Context, r runlevel.Release) (*chart.Chart
 	return store.Load(ctx, ref)
 }
 
-// ownFiles refuses files that a state file names for a repository, and may not read.
-func (s *StateFile) ownFiles(ref chart.Ref) diag.Diagnostics {
-	if ref.Repository == nil {
+// ownFiles refuses files that a state file names for a repository or, with the release r, for its chart, and may not read.
+func (s *StateFile) ownFiles(ref chart.Ref, r runlevel.Release) diag.Diagnostics {
+	refusal := func(name string, at diag.Range) diag.Diagnostics {
+		if name == "" {
+			return nil
+		}
+		_, err := s.host.Stat(filepath.ToSlash(name))
+		if detail, refused := template.Forbidden(err); refused {
+			return diag.Diagnostics{{Severity: diag.Error, Code: diag.TemplateForbidden, Range: at, Detail: detail}}
+		}
 		return nil
 	}
-	for _, name := range []string{ref.Repository.CAFile, ref.Repository.CertFile, ref.Repository.KeyFile, ref.Repository.Keyring} {
-		if name == "" {
-			continue
-		}
-		if _, err := s.host.Stat(filepath.ToSlash(name)); err != nil {
-			if detail, refused := template.Forbidden(err); refused {
-				return diag.Diagnostics{{Severity: diag.Error, Code: diag.TemplateForbidden, Range: ref.Repository.Range, Detail: detail}}
+	if ref.Repository != nil {
+		for _, name := range []string{ref.Repository.CAFile, ref.Repository.CertFile, ref.Repository.KeyFile, ref.Repository.Keyring} {
+			if ds := refusal(name, ref.Repository.Range); ds.HasErrors() {
+				return ds
 			}
 		}
 	}
-	return nil
+	return refusal(ref.Keyring, r.KeyRange("keyring"))
 }
 
 // elsewhere is a store of the charts that are outside of the directory that is worked on.
