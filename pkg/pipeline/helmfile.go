@@ -303,15 +303,23 @@ func (s *StateFile) OutputPath(ctx context.Context, text string, state *runlevel
 // applied. After the first error among the diagnostics take is not called any more; some may have been taken before. An object that
 // two releases want is a warning, as helmfile prints both; who applies them refuses it.
 func (s *StateFile) Render(ctx context.Context, o Capabilities, take func(RenderedRelease) error) (diag.Diagnostics, error) {
-	return s.render(ctx, o, false, take)
+	return s.render(ctx, o, rendering{printed: true}, take)
 }
 
 // RenderChecked is Render, and checks every object as Platform.RenderChecked does.
 func (s *StateFile) RenderChecked(ctx context.Context, o Capabilities, take func(RenderedRelease) error) (diag.Diagnostics, error) {
-	return s.render(ctx, o, true, take)
+	return s.render(ctx, o, rendering{printed: true, checked: true}, take)
 }
 
-func (s *StateFile) render(ctx context.Context, o Capabilities, check bool, take func(RenderedRelease) error) (diag.Diagnostics, error) {
+// Lint renders as Render does, and an object that two releases want is an error.
+func (s *StateFile) Lint(ctx context.Context) (diag.Diagnostics, error) {
+	return s.render(ctx, Capabilities{}, rendering{}, func(RenderedRelease) error { return nil })
+}
+
+// rendering says what releases are rendered for: to be printed, and to be checked by the schemas of their kinds.
+type rendering struct{ printed, checked bool }
+
+func (s *StateFile) render(ctx context.Context, o Capabilities, to rendering, take func(RenderedRelease) error) (diag.Diagnostics, error) {
 	var diags diag.Diagnostics
 	failed := false
 	for i, l := range s.Levels {
@@ -327,8 +335,7 @@ func (s *StateFile) render(ctx context.Context, o Capabilities, check bool, take
 		for j := range set.releases {
 			set.releases[j].SkipCRDs = false // helmfile asks it when it installs; what is printed is the flag's business
 		}
-		// helmfile template prints both.
-		set.version, set.overlap = o.KubeVersion, true
+		set.version, set.overlap = o.KubeVersion, to.printed // helmfile template prints both
 		caps := Stage{Values: s.o.Values}.capabilities(o)
 		more, err = set.settle(ctx, caps)
 		diags = append(diags, more...)
@@ -339,7 +346,7 @@ func (s *StateFile) render(ctx context.Context, o Capabilities, check bool, take
 			continue
 		}
 		var look inspect
-		if check {
+		if to.checked {
 			look, more, err = s.p.inspection(set)
 			diags = append(diags, more...)
 			if err != nil {
