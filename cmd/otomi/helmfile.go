@@ -563,7 +563,7 @@ func (a *app) lintState(ctx context.Context, o lintOptions) error {
 		if !s.Matched() {
 			return a.noMatch(o.selection, so.Input.Environment)
 		}
-		diags, err := s.Render(ctx, pipeline.Capabilities{}, func(pipeline.RenderedRelease) error { return nil })
+		diags, err := s.Lint(ctx)
 		if err != nil {
 			return err
 		}

@@ -85,6 +85,26 @@ func TestAFileOfAStateInGitIsFetched(t *testing.T) {
 	require.NoError(t, fstest.TestFS(d.FS, "x.yaml"))
 }
 
+func TestAPointerOfGitLFSWasReadAsTheFile(t *testing.T) {
+	t.Parallel()
+	store := memory.NewStorage()
+	text := "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n"
+	point(t, store, "HEAD", commit(t, store, map[string]string{
+		"values.yaml": text, "link.yaml@": "values.yaml", "about.md": strings.Repeat("#", 2000) + text, "version.txt": "version https://git-lfs.github.com/\n",
+	}))
+	g := newGit(t, store)
+	r := remoteOf(t, func(o *RemoteOptions) { o.SkipTLSVerify = true })
+	d, ds, err := r.Download(t.Context(), "git::"+g.URL+"/r.git@values.yaml", nil)
+	require.NoError(t, err)
+	require.Empty(t, ds)
+	for _, name := range []string{"values.yaml", "link.yaml"} {
+		_, err = fs.ReadFile(d.FS, name)
+		require.ErrorContains(t, err, "commit the file itself", name)
+	}
+	require.Contains(t, read(t, d, "about.md"), "git-lfs")
+	require.Contains(t, read(t, d, "version.txt"), "git-lfs")
+}
+
 func TestFilesOfACommitAreReadSideBySide(t *testing.T) {
 	t.Parallel()
 	g, _ := state(t)

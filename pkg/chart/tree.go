@@ -21,7 +21,7 @@ import (
 const maxLinks = 16
 
 // gitTree are the files of a directory in git. Links within it are followed; those that lead out of it, and other
-// repositories in it, can't be read.
+// repositories in it, and files whose content is in Git LFS, can't be read.
 type gitTree struct {
 	// mu guards the tree, which git's library indexes when it is first looked into.
 	mu      sync.Mutex
@@ -29,7 +29,17 @@ type gitTree struct {
 	root    *object.Tree
 }
 
-var errLeadsOut = errors.New("a link that leads out of the repository")
+var (
+	errLeadsOut = errors.New("a link that leads out of the repository")
+	errLFS      = errors.New("its content is in Git LFS, which is not fetched; commit the file itself")
+)
+
+// pointer begins what git has of a file whose content is in Git LFS, and the file is no larger than maxPointer bytes
+// (git-lfs, docs/spec.md).
+const (
+	pointer    = "version https://git-lfs.github.com/spec/v1\n"
+	maxPointer = 1 << 10
+)
 
 // Open implements fs.FS.
 func (g *gitTree) Open(name string) (fs.File, error) {
@@ -82,6 +92,9 @@ func (g *gitTree) open(name string, links int) (fs.File, error) {
 			data, err := g.blob(e, maxDownload)
 			if err != nil {
 				return nil, err
+			}
+			if len(data) <= maxPointer && bytes.HasPrefix(data, []byte(pointer)) {
+				return nil, errLFS
 			}
 			return &openFile{info{step, int64(len(data)), 0o444}, bytes.NewReader(data)}, nil
 		default:

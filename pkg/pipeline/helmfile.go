@@ -306,15 +306,23 @@ func (s *StateFile) OutputPath(ctx context.Context, text string, state *runlevel
 // applied. After the first error among the diagnostics take is not called any more; some may have been taken before. An object that
 // two releases want is a warning, as helmfile prints both; who applies them refuses it.
 func (s *StateFile) Render(ctx context.Context, o Capabilities, take func(RenderedRelease) error) (diag.Diagnostics, error) {
-	return s.render(ctx, o, false, take)
+	return s.render(ctx, o, rendering{printed: true}, take)
 }
 
 // RenderChecked is Render, and checks every object as Platform.RenderChecked does.
 func (s *StateFile) RenderChecked(ctx context.Context, o Capabilities, take func(RenderedRelease) error) (diag.Diagnostics, error) {
-	return s.render(ctx, o, true, take)
+	return s.render(ctx, o, rendering{printed: true, checked: true}, take)
 }
 
-func (s *StateFile) render(ctx context.Context, o Capabilities, check bool, take func(RenderedRelease) error) (diag.Diagnostics, error) {
+// Lint renders as Render does, and an object that two releases want is an error.
+func (s *StateFile) Lint(ctx context.Context) (diag.Diagnostics, error) {
+	return s.render(ctx, Capabilities{}, rendering{}, func(RenderedRelease) error { return nil })
+}
+
+// rendering says what releases are rendered for: to be printed, and to be checked by the schemas of their kinds.
+type rendering struct{ printed, checked bool }
+
+func (s *StateFile) render(ctx context.Context, o Capabilities, to rendering, take func(RenderedRelease) error) (diag.Diagnostics, error) {
 	var diags diag.Diagnostics
 	failed := false
 	for i, l := range s.Levels {
@@ -330,8 +338,7 @@ func (s *StateFile) render(ctx context.Context, o Capabilities, check bool, take
 		for j := range set.releases {
 			set.releases[j].SkipCRDs = false // helmfile asks it when it installs; what is printed is the flag's business
 		}
-		// helmfile template prints both.
-		set.version, set.overlap = o.KubeVersion, true
+		set.version, set.overlap = o.KubeVersion, to.printed // helmfile template prints both
 		caps := Stage{Values: s.o.Values}.capabilities(o)
 		more, err = set.settle(ctx, caps)
 		diags = append(diags, more...)
@@ -342,7 +349,7 @@ func (s *StateFile) render(ctx context.Context, o Capabilities, check bool, take
 			continue
 		}
 		var look inspect
-		if check {
+		if to.checked {
 			look, more, err = s.p.inspection(set)
 			diags = append(diags, more...)
 			if err != nil {
@@ -422,7 +429,7 @@ func (s *StateFile) chart(ctx context.Context, r runlevel.Release) (*chart.Chart
 	}
 	ref := s.p.reference(s.stage(), r)
 	if isRemote(r) {
-		if ds := s.ownFiles(ref); ds.HasErrors() {
+		if ds := s.ownFiles(ref, r); ds.HasErrors() {
 			return nil, ds, nil
 		}
 		return store.Load(ctx, ref)
@@ -452,22 +459,26 @@ func (s *StateFile) chart(ctx context.Context, r runlevel.Release) (*chart.Chart
 	return store.Load(ctx, ref)
 }
 
-// ownFiles refuses files that a state file names for a repository, and may not read.
-func (s *StateFile) ownFiles(ref chart.Ref) diag.Diagnostics {
-	if ref.Repository == nil {
+// ownFiles refuses files that a state file names for a repository or, with the release r, for its chart, and may not read.
+func (s *StateFile) ownFiles(ref chart.Ref, r runlevel.Release) diag.Diagnostics {
+	refusal := func(name string, at diag.Range) diag.Diagnostics {
+		if name == "" {
+			return nil
+		}
+		_, err := s.host.Stat(filepath.ToSlash(name))
+		if detail, refused := template.Forbidden(err); refused {
+			return diag.Diagnostics{{Severity: diag.Error, Code: diag.TemplateForbidden, Range: at, Detail: detail}}
+		}
 		return nil
 	}
-	for _, name := range []string{ref.Repository.CAFile, ref.Repository.CertFile, ref.Repository.KeyFile, ref.Repository.Keyring} {
-		if name == "" {
-			continue
-		}
-		if _, err := s.host.Stat(filepath.ToSlash(name)); err != nil {
-			if detail, refused := template.Forbidden(err); refused {
-				return diag.Diagnostics{{Severity: diag.Error, Code: diag.TemplateForbidden, Range: ref.Repository.Range, Detail: detail}}
+	if ref.Repository != nil {
+		for _, name := range []string{ref.Repository.CAFile, ref.Repository.CertFile, ref.Repository.KeyFile, ref.Repository.Keyring} {
+			if ds := refusal(name, ref.Repository.Range); ds.HasErrors() {
+				return ds
 			}
 		}
 	}
-	return nil
+	return refusal(ref.Keyring, r.KeyRange("keyring"))
 }
 
 // elsewhere is a store of the charts that are outside of the directory that is worked on.

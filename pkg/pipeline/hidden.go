@@ -78,6 +78,16 @@ func formerSecrets(plan Plan, of []runlevel.Release, secrets []string) []string 
 	return append(out, HeldSecrets(plan)...)
 }
 
+// secretsBefore finds the secrets that a release was given before, by what it is given now and the secrets among the compiled values,
+// and what its Secrets held.
+func secretsBefore(now map[string]any, stored manifest.Stored, secrets []string) []string {
+	out := stored.SecretTexts()
+	paired(now, stored.Values, func(text string) bool {
+		return slices.ContainsFunc(secrets, func(s string) bool { return strings.Contains(text, s) })
+	}, &out)
+	return out
+}
+
 // leastFormer is the shortest former value that is taken for a secret, in bytes, as with the values that a schema marks.
 const leastFormer = 4
 

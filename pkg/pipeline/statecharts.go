@@ -162,7 +162,7 @@ func (s *StateFile) Locks(ctx context.Context, now time.Time) ([]StateLock, diag
 				continue
 			}
 			ref := s.p.reference(s.stage(), r)
-			ds = append(ds, s.ownFiles(ref)...)
+			ds = append(ds, s.ownFiles(ref, r)...)
 			refs = append(refs, ref)
 			pins = append(pins, chart.Pin{Namespace: r.WrittenNamespace, Release: r.Name, Ref: ref})
 		}
@@ -253,7 +253,7 @@ func (s *StateFile) ReachRepositories(ctx context.Context) ([]RepositoryReach, d
 		if i >= 0 && remote != nil {
 			found.Chart = releases[i].Chart
 			ref := s.p.reference(s.stage(), releases[i])
-			if more := s.ownFiles(ref); more.HasErrors() {
+			if more := s.ownFiles(ref, releases[i]); more.HasErrors() {
 				ds = append(ds, more...)
 				continue
 			}

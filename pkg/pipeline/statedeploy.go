@@ -117,8 +117,10 @@ func undeployed(r runlevel.Release) diag.Diagnostics {
 	return ds
 }
 
-// reusing returns a site with the values that each release of reuseValues was given before under its own.
-func reusing(ctx context.Context, site Site) (Site, error) {
+// reusing returns a site with the values that each release of reuseValues was given before under its own, and those of them that are
+// secret, by the secrets among the compiled values: the values do not hold them, and the releases may be given them again.
+func reusing(ctx context.Context, site Site, secrets []string) (Site, []string, error) {
+	var former []string
 	levels := slices.Clone(site.Levels)
 	for i := range levels {
 		levels[i].Releases = slices.Clone(levels[i].Releases)
@@ -128,7 +130,7 @@ func reusing(ctx context.Context, site Site) (Site, error) {
 			}
 			records, err := site.Client.Revisions(ctx, r.Namespace, r.Name)
 			if err != nil {
-				return site, err
+				return site, former, err
 			}
 			last, found := reused(records)
 			if !found {
@@ -136,18 +138,23 @@ func reusing(ctx context.Context, site Site) (Site, error) {
 			}
 			stored, err := site.Client.Stored(ctx, last.Namespace, last.Name, last.Revision)
 			if err != nil {
-				return site, err
+				return site, former, err
 			}
+			former = append(former, secretsBefore(r.Values, stored, secrets)...)
 			levels[i].Releases[j] = r.Reusing(stored.Values)
 		}
 	}
 	site.Levels = levels
-	return site, nil
+	return site, former, nil
 }
 
 // reused is the record whose values are taken again: the newest that is deployed, and where none is the newest that came to
-// an end (Helm's pkg/action/upgrade.go, prepareUpgrade).
+// an end (Helm's pkg/action/upgrade.go, prepareUpgrade). What was uninstalled with its history kept is installed, which takes
+// nothing from before (Helm's cmd/helm/upgrade.go, isReleaseUninstalled).
 func reused(records []manifest.Record) (manifest.Record, bool) {
+	if n := len(records); n > 0 && records[n-1].Status == manifest.Uninstalled {
+		return manifest.Record{}, false
+	}
 	for _, r := range slices.Backward(records) {
 		if r.Status == manifest.Deployed {
 			return r, true
@@ -178,17 +185,17 @@ type StateDiffOptions struct {
 // run after the wait, and the wait leaves out Jobs unless waitForJobs.
 func (s *StateFile) Diff(ctx context.Context, site Site, o StateDiffOptions) (Plan, []string, diag.Diagnostics, error) {
 	site.Client.Within(namespacesOf(site.Levels))
-	site, err := reusing(ctx, site)
+	site, former, err := reusing(ctx, site, o.Secrets)
 	if err != nil {
-		return Plan{}, nil, nil, err
+		return Plan{}, former, nil, err
 	}
 	set, diags, err := s.siteSet(ctx, site, o.Capabilities)
 	if err != nil || diags.HasErrors() {
-		return Plan{}, nil, diags, err
+		return Plan{}, former, diags, err
 	}
 	rules, err := diff.ParseIgnores(o.Ignore)
 	if err != nil {
-		return Plan{}, nil, diags, err
+		return Plan{}, former, diags, err
 	}
 	plan, more, err := diff.Compare(ctx, diff.Input{
 		Cluster: site.Cluster,
@@ -206,7 +213,7 @@ func (s *StateFile) Diff(ctx context.Context, site Site, o StateDiffOptions) (Pl
 	if err == nil && !diags.HasErrors() {
 		diags = append(diags, render.Duplicates(set.rendered())...)
 	}
-	return plan, formerSecrets(plan, Stage{Levels: site.Levels}.releases(), o.Secrets), diags, err
+	return plan, append(former, formerSecrets(plan, Stage{Levels: site.Levels}.releases(), o.Secrets)...), diags, err
 }
 
 // Teardown plans the uninstallation of every release of a site that is there, in reverse order, those that helm made too.

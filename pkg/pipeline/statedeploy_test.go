@@ -101,9 +101,26 @@ func TestValuesAreReusedOfTheDeployedRevisionAndNotOfAFailedOneAfterIt(t *testin
 		"failed after":  {[]manifest.Record{record(1, manifest.Superseded), record(2, manifest.Deployed), record(3, manifest.Failed)}, 2},
 		"never there":   {[]manifest.Record{record(1, manifest.Failed), record(2, manifest.Failed)}, 2},
 		"still pending": {[]manifest.Record{record(1, manifest.PendingInstall)}, 0},
+		"uninstalled":   {[]manifest.Record{record(1, manifest.Superseded), record(2, manifest.Uninstalled)}, 0},
 	} {
 		got, found := reused(tt.records)
 		require.Equal(t, tt.want, got.Revision, name)
 		require.Equal(t, tt.want > 0, found, name)
 	}
+}
+
+func TestASecretOfTheRecordWasShownWhereNothingIsGivenInItsPlaceNow(t *testing.T) {
+	t.Parallel()
+	secret := manifest.Object{ID: manifest.ID{Kind: "Secret", Name: "s"}, Data: map[string]any{
+		"kind": "Secret", "apiVersion": "v1", "data": map[string]any{"a": "b2xkLXNlY3JldA=="}, "stringData": map[string]any{"b": "moved-secret"},
+	}}
+	before := map[string]any{"gone": map[string]any{"password": "old-secret"}, "list": []any{"moved-secret", 1.0}, "paint": map[string]any{"colour": "crimson"}, "now": "former"}
+	now := map[string]any{"now": "x current-secret"}
+	stored := manifest.Stored{Release: manifest.Release{Values: before, Objects: []manifest.Object{secret}}}
+	found := secretsBefore(now, stored, []string{"current-secret"})
+	require.Subset(t, found, []string{"former", "moved-secret", "old-secret"})
+	require.NotContains(t, found, "crimson")
+	again := runlevel.Release{Values: now}.Reusing(before).Values
+	require.Equal(t, "old-secret", again["gone"].(map[string]any)["password"])
+	require.Contains(t, secretsBefore(again, stored, []string{"current-secret"}), "old-secret", "what is reused is hidden, too")
 }

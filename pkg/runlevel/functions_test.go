@@ -37,22 +37,41 @@ func TestFunctions(t *testing.T) {
 	require.NoError(t, err)
 	golden, err := rows.Golden(functions)
 	require.NoError(t, err)
-	work := t.TempDir()
-	require.NoError(t, os.CopyFS(work, os.DirFS(filepath.Join(functions, "work"))))
-	require.NoError(t, os.Chmod(filepath.Join(work, "data/fails.sh"), 0o755))
+	// The rows write the same files, so each worker has its own.
+	const workers = 4
+	outcomes := make([]map[string]rows.Outcome, len(table))
+	t.Run("rows", func(t *testing.T) {
+		for worker := range workers {
+			t.Run(fmt.Sprint(worker), func(t *testing.T) {
+				t.Parallel()
+				work := t.TempDir()
+				require.NoError(t, os.CopyFS(work, os.DirFS(filepath.Join(functions, "work"))))
+				require.NoError(t, os.Chmod(filepath.Join(work, "data/fails.sh"), 0o755))
+				for i := worker; i < len(table); i += workers {
+					require.NoError(t, table[i].Write(functions, work))
+					outcomes[i] = map[string]rows.Outcome{}
+					for _, place := range rows.Places {
+						outcomes[i][place] = outcome(t, work, place)
+					}
+				}
+			})
+		}
+	})
+	if t.Failed() {
+		return
+	}
 	known := readDifferences(t)
 	var different, failures strings.Builder
 	different.WriteString(differencesHead)
 	failures.WriteString(failuresHead)
-	for _, row := range table {
+	for i, row := range table {
 		record, ok := golden[row.Name]
 		require.True(t, ok, "%s: record it with %s/record.sh new", row.Name, functions)
-		require.NoError(t, row.Write(functions, work))
 		var order []string
 		places := map[string][]string{}
 		for _, place := range rows.Places {
 			want := record.In(place)
-			got := outcome(t, work, place)
+			got := outcomes[i][place]
 			if place == rows.Places[0] && want.Error != "" && got.Error != "" {
 				fmt.Fprintf(&failures, "%s\n  helmfile %s\n  otomi    %s\n", row.Name, told(want), told(got))
 			}

@@ -1,8 +1,10 @@
 package runlevel_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -138,19 +140,23 @@ func TestEvaluationIsTheSameEveryTime(t *testing.T) {
 	files := fstest.MapFS{}
 	for i := range 12 {
 		name := fmt.Sprintf("d/%02d.yaml.gotmpl", i)
-		files[name] = &fstest.MapFile{Data: fmt.Appendf(nil, "bases: [../base.yaml.gotmpl]\nhelmfiles: [../sub/*.yaml]\n---\nreleases:\n"+
+		files[name] = &fstest.MapFile{Data: fmt.Appendf(nil, "bases: [../base.yaml.gotmpl]\nhelmfiles: [../sub/*.yaml, https://host/far.yaml.gotmpl]\n---\nreleases:\n"+
 			"{{ range $i, $k := keys .Values.m }}- {name: r%d-{{ $i }}, chart: c, labels: {k: \"{{ $k }}\"}, values: [{all: {{ $.Values | toJson }}}]}\n{{ end }}"+
-			"- {name: bad%d, chart: c, needs: [nope], valus: []}\n", i, i)}
+			"- {name: bad%d, chart: c, needs: [nope], valus: []}\n- {name: far%d, chart: c, values: [https://host/v.yaml, https://host/absent.yaml]}\n", i, i, i)}
 		files[fmt.Sprintf("sub/%d.yaml", i)] = &fstest.MapFile{Data: fmt.Appendf(nil, "releases: [{name: s%d, chart: c, values: [missing.yaml]}]\n", i)}
 	}
-	files["base.yaml.gotmpl"] = &fstest.MapFile{Data: []byte("environments: {default: {values: [env.yaml.gotmpl]}}\n")}
+	files["base.yaml.gotmpl"] = &fstest.MapFile{Data: []byte("environments: {default: {values: [env.yaml.gotmpl, b.hcl, a.hcl, https://host/v.yaml]}}\n")}
+	files["d/a.hcl"] = &fstest.MapFile{Data: []byte("locals { n = 2 }\nvalues { h = { for k in [\"z\", \"a\", \"m\"] : k => local.n } }\n")}
+	files["d/b.hcl"] = &fstest.MapFile{Data: []byte("values { g = [for k, v in hv.h : \"${k}${v}\"] }\n")}
+	files["net/v.yaml"] = &fstest.MapFile{Data: []byte("far: [1, 2]\n")}
+	files["net/far.yaml.gotmpl"] = &fstest.MapFile{Data: []byte("releases: [{name: far, chart: c, labels: {n: \"{{ len .Values }}\"}, values: [v.yaml, absent.yaml]}]\n")}
 	files["d/env.yaml.gotmpl"] = &fstest.MapFile{Data: []byte("m: {c: 1, a: 2, b: {{ len .Environment.Name }}}\n")}
 	first := ""
 	before := runtime.GOMAXPROCS(0)
 	defer runtime.GOMAXPROCS(before)
 	for i := range 100 {
 		runtime.GOMAXPROCS(1 + i%8)
-		in := runlevel.Input{FS: shuffled{source.Inside(files), i}}
+		in := runlevel.Input{FS: netted{shuffled{source.Inside(files), i}}, Fetch: netted{}}
 		var ds diag.Diagnostics
 		in.Files, ds = runlevel.Discover(in.FS, "d", "")
 		require.Empty(t, ds)
@@ -168,6 +174,9 @@ func TestEvaluationIsTheSameEveryTime(t *testing.T) {
 		}
 		if first == "" {
 			first = got
+			for _, part := range []string{`"g":["a2","m2","z2"]`, `"far":[1,2]`, "host/far.yaml.gotmpl"} {
+				require.Contains(t, got, part)
+			}
 		}
 		require.Equal(t, first, got)
 	}
@@ -184,6 +193,26 @@ func (s shuffled) ReadDir(name string) ([]os.DirEntry, error) {
 	rand.New(rand.NewPCG(uint64(s.seed), 1)).Shuffle(len(entries), func(i, j int) { entries[i], entries[j] = entries[j], entries[i] })
 	return entries, err
 }
+
+// netted has the files of net/ as those of a host, which are read as what was fetched.
+type netted struct{ shuffled }
+
+const fetched = runlevel.Fetched + "1/host"
+
+func (netted) Fetch(_ context.Context, address string) (string, diag.Diagnostics, error) {
+	return fetched + strings.TrimPrefix(address, "https://host"), nil, nil
+}
+
+func (n netted) local(name string) string {
+	if rest, ok := strings.CutPrefix(name, fetched); ok {
+		return "net" + rest
+	}
+	return name
+}
+
+func (n netted) ReadFile(name string) ([]byte, error)       { return n.shuffled.ReadFile(n.local(name)) }
+func (n netted) Stat(name string) (fs.FileInfo, error)      { return n.shuffled.Stat(n.local(name)) }
+func (n netted) ReadDir(name string) ([]os.DirEntry, error) { return n.shuffled.ReadDir(n.local(name)) }
 
 func FuzzEvaluate(f *testing.F) {
 	for _, text := range []string{

@@ -6,6 +6,7 @@
 package runlevel
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -206,10 +207,31 @@ func (r Release) RecordLabels() map[string]string {
 }
 
 // Reusing returns the release with the values that it was given before under its own, as Helm's --reset-then-reuse-values
-// has it: the defaults are those of the chart as it is now.
+// has it: the defaults are those of the chart as it is now. A null takes away what was given before, and the chart's default is
+// back: Helm drops both where they meet (pkg/chartutil, CoalesceTables).
 func (r Release) Reusing(former map[string]any) Release {
-	r.Values = helm(former, r.Values)
+	if len(former) > 0 {
+		r.Values = reused(r.Values, former)
+	}
 	return r
+}
+
+// reused lays values over those given before.
+func reused(given, former map[string]any) map[string]any {
+	out := maps.Clone(former)
+	for key, v := range given {
+		now, isMap := v.(map[string]any)
+		before, wasMap := former[key].(map[string]any)
+		switch {
+		case v == nil && former[key] != nil:
+			delete(out, key)
+		case isMap && wasMap:
+			out[key] = reused(now, before)
+		default:
+			out[key] = v
+		}
+	}
+	return out
 }
 
 // keyed is where the keys of a release are written.
