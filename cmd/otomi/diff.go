@@ -166,10 +166,12 @@ func runDiff(ctx context.Context, a *app, o diffOptions) (err error) {
 
 // compared compares a cluster, or its records, with what is wanted of it. Diagnostics have been shown when it returns.
 func (f *fleet) compared(ctx context.Context, stage pipeline.Stage, client *pipeline.Client, o diffOptions) (pipeline.Plan, error) {
+	compare := o.compare.diff()
+	compare.Parallel, compare.Releases = o.state.concurrency, pipeline.ReleaseOptions{Timeout: o.state.timeout}
 	if o.against.text != againstRelease {
-		return f.plan(ctx, stage, client, o.compare.diff())
+		return f.plan(ctx, stage, client, compare)
 	}
-	plan, former, diags, err := f.platform.Recorded(ctx, stage, client, o.compare.diff())
+	plan, former, diags, err := f.platform.Recorded(ctx, stage, client, compare)
 	f.report.Hide(former)
 	if err != nil {
 		return pipeline.Plan{}, err

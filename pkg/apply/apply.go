@@ -204,7 +204,7 @@ type ReleaseResult struct {
 	Outcome   Outcome            `json:"outcome"`
 	Revision  int                `json:"revision,omitempty"`
 	Error     string             `json:"error,omitempty"`
-	// Former is the revision that was deployed before; 0 where none was.
+	// Former is the last revision that was deployed before; 0 where none was.
 	Former int `json:"former,omitempty"`
 	// Elapsed is how long it took; in JSON it is elapsedSeconds.
 	Elapsed time.Duration `json:"-"`

@@ -123,3 +123,41 @@ func TestWhatIsNoDefinitionInCRDsIsFoundAgain(t *testing.T) {
 	w.patch(configMaps, "shared", `{"data":{"k":"2"}}`)
 	require.False(t, w.plan(charts).Empty())
 }
+
+func TestReturnKeepsWhatWasThereBefore(t *testing.T) {
+	w := enter(t)
+	w.apply([]chart{{name: "a", level: "10", docs: []string{configMap("moves", "k", "1"), configMap("a", "k", "1")}}})
+	w.createMap("adopted", map[string]any{"was": "here"})
+	uid := func(name string) any { return w.get(configMaps, name)["metadata"].(map[string]any)["uid"] }
+	moves, adopted := uid("moves"), uid("adopted")
+	plan := w.planWith([]chart{
+		{name: "a", level: "10", docs: []string{configMap("a", "k", "2")}},
+		{name: "b", level: "20", docs: []string{configMap("moves", "k", "1"), configMap("adopted", "k", "1"), configMap("made", "k", "1")}},
+	}, diff.Options{TakeOwnership: true})
+	result, err := apply.Run(w.ctx, plan, w.client, apply.Options{Run: "r"})
+	require.NoError(t, err)
+	said, err := apply.Return(w.ctx, plan, &result, w.client, apply.Options{Run: "r"})
+	require.NoError(t, err)
+	require.Contains(t, said, "went back to revision 1")
+	require.Equal(t, moves, uid("moves"))
+	require.Equal(t, manifest.Owner{Namespace: w.namespace, Name: "a"}, manifest.OwnerOf(w.get(configMaps, "moves")))
+	require.Equal(t, adopted, uid("adopted"))
+	require.Nil(t, w.get(configMaps, "made"))
+}
+
+func TestReturnUninstallsNothingThatWasDeployedOnce(t *testing.T) {
+	w := enter(t)
+	charts := func(k string) []chart { return w.one(configMap("a", "k", k)) }
+	w.apply(charts("1"))
+	// A run that died between the marks.
+	stored, err := w.client.Stored(w.ctx, w.namespace, "app", 1)
+	require.NoError(t, err)
+	stored.Status = manifest.Superseded
+	require.NoError(t, w.client.UpdateRecord(w.ctx, stored))
+	plan := w.plan(charts("2"))
+	result, err := apply.Run(w.ctx, plan, w.client, apply.Options{Run: "r"})
+	require.NoError(t, err)
+	_, err = apply.Return(w.ctx, plan, &result, w.client, apply.Options{Run: "r"})
+	require.NoError(t, err)
+	require.Equal(t, map[string]any{"k": "1"}, w.get(configMaps, "a")["data"])
+}

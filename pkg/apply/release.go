@@ -26,11 +26,7 @@ func (r *run) apply(ctx context.Context, s *step) error {
 	if err != nil {
 		return err
 	}
-	for _, old := range former {
-		if old.Status == manifest.Deployed {
-			s.result.Former = old.Revision
-		}
-	}
+	s.result.Former = lastGood(former)
 	record, err := r.begin(ctx, s, former)
 	if err != nil {
 		return err

@@ -35,6 +35,8 @@ func Return(ctx context.Context, plan diff.Plan, result *Result, c Cluster, o Op
 		case of.Outcome == Uninstalled:
 			failures = append(failures, key+" was uninstalled and stays so")
 		case of.Outcome != Applied:
+		case of.Former == 0 && release.Action != diff.Install:
+			failures = append(failures, key+" has no revision to go back to and stays as it is")
 		case of.Former == 0:
 			if err := r.takeAway(ctx, s); err != nil {
 				failures = append(failures, fmt.Sprintf("%s could not be uninstalled: %v", key, err))

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,16 +74,28 @@ func (r *run) goBack(ctx context.Context, s *step) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	var target manifest.Record
-	for _, record := range records {
-		if record.Status == manifest.Deployed {
-			target = record
-		}
-	}
-	if target.Revision == 0 {
+	target := lastGood(records)
+	if target == 0 {
 		return 0, errors.New("no revision is deployed")
 	}
-	return target.Revision, r.goBackTo(ctx, s, target.Revision)
+	return target, r.goBackTo(ctx, s, target)
+}
+
+// lastGood is the revision that is deployed; where none is, because a run died between the marks, the last that was. It is 0 where
+// none ever was, or the release was uninstalled since.
+func lastGood(records []manifest.Record) int {
+	deployed, superseded := 0, 0
+	for _, record := range records {
+		switch record.Status {
+		case manifest.Deployed:
+			deployed = record.Revision
+		case manifest.Superseded:
+			superseded = record.Revision
+		case manifest.Uninstalled:
+			deployed, superseded = 0, 0
+		}
+	}
+	return cmp.Or(deployed, superseded)
 }
 
 // goBackTo applies what a revision has as a new one.
@@ -156,6 +169,10 @@ func (r *run) gone(ctx context.Context, s *step, objects, kept []manifest.Object
 	var out []diff.Change
 	for _, o := range placed {
 		same := func(k manifest.Object) bool { return k.ID == o.ID }
+		change, _ := s.change(o.ID)
+		if change.Action == diff.Adopt || change.Action == diff.TakeOver || change.From != "" {
+			continue // it was there before the release had it, and goes back to whom it was of, or stays
+		}
 		if !stays(o.ID) && !manifest.Kept(o.Data) && !slices.ContainsFunc(kept, same) {
 			out = append(out, diff.Change{ID: o.ID, Version: o.Version, Source: o.Source, Action: diff.Delete})
 		}

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -97,20 +98,27 @@ func Connect(ctx context.Context, o Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing the connection to %s: %w", target(name, config.Host), err)
 	}
-	if c.version, err = c.probe(ctx); err != nil {
+	if c.version, err = c.probe(ctx, orDefault(o.DialTimeout, 10*time.Second)); err != nil {
 		return nil, fmt.Errorf("connecting to %s: %w", target(name, config.Host), clean(err))
 	}
 	return c, nil
 }
 
-// probe asks for the version, without the patience that later requests have.
-func (c *Client) probe(ctx context.Context) (string, error) {
-	ctx = context.WithValue(ctx, impatient{}, true)
-	body, err := c.core.RESTClient().Get().AbsPath("/version").Do(ctx).Raw()
-	if err != nil {
-		return "", err
+// probe asks for the version. A server that answers otherwise, or breaks off, is asked again within the dial timeout; one that can't
+// be reached is not: most often it is the wrong one.
+func (c *Client) probe(ctx context.Context, limit time.Duration) (string, error) {
+	began := time.Now()
+	for i := 1; ; i++ {
+		body, err := c.core.RESTClient().Get().AbsPath("/version").Do(context.WithValue(ctx, impatient{}, true)).Raw()
+		if err == nil {
+			return gitVersion(body)
+		}
+		var dialing *net.OpError
+		unreached := errors.As(err, &dialing) && dialing.Op == "dial"
+		if unreached || lasting(err) || !fault(err) || i == attempts || time.Since(began) > limit || pause(ctx, backoff(i)) != nil {
+			return "", err
+		}
 	}
-	return gitVersion(body)
 }
 
 // target names a cluster in messages.

@@ -79,7 +79,10 @@ func (c *Client) WaitGone(ctx context.Context, objects []manifest.Object) error 
 			return err
 		}
 		if err == nil {
-			left = slices.DeleteFunc(left, func(o manifest.Object) bool { return live[o.ID] == nil })
+			left = slices.DeleteFunc(left, func(o manifest.Object) bool {
+				// One that somebody made anew is another one.
+				return live[o.ID] == nil || o.UID != "" && string(live[o.ID].GetUID()) != o.UID
+			})
 			if len(left) == 0 {
 				return nil
 			}

@@ -681,7 +681,7 @@ func (c *comparison) judgeOwner(x *candidate, o manifest.Object, live map[string
 		}
 		change.Invalid = "it is there already and belongs to no release. Delete it, take it out of the chart, or let the release have it: --take-ownership"
 	case c.inRun(owner) && !slices.Contains(c.wantedBy[o.ID], owner.String()):
-		change.Reason = "it moves from release " + owner.String()
+		change.Reason, change.From = "it moves from release "+owner.String(), owner.String()
 	default:
 		change.Action = TakeOver
 		change.Reason = "it belongs to release " + owner.String()

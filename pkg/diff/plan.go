@@ -213,6 +213,8 @@ type Change struct {
 	Seen string `json:"-"`
 	UID  string `json:"-"`
 	Live string `json:"-"`
+	// From is the release of the run, NAMESPACE/NAME, that the object moves from; empty where it does not.
+	From string `json:"-"`
 	// By is the field manager, other than otomi, that wrote to the live object last, and At is when, as RFC 3339; empty where none did.
 	By string `json:"-"`
 	At string `json:"-"`

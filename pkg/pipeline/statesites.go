@@ -220,6 +220,7 @@ func (t *tally) check(ctx context.Context, d Deployment, file int, o ApplyOption
 		sub := plan
 		sub.Levels = plan.Levels[file : file+1]
 		result, err := apply.Check(ctx, sub, d.Sites[site].Client, o)
+		result.Untouched = nil // they are told of at the end
 		t.add(site, result)
 		errs = append(errs, err)
 	}
