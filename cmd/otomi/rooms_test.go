@@ -28,7 +28,7 @@ type room struct {
 }
 
 var (
-	nouns  = []string{"diag", "value", "manifest", "yaml", "template"}
+	nouns  = []string{"diag", "value", "manifest", "yaml", "template", "parallel"}
 	stages = []string{"source", "layer", "merge", "schema", "lint", "runlevel", "hook", "render", "openapi", "transform", "diff", "apply"}
 )
 
@@ -39,6 +39,7 @@ func leftOf(stage string) []string {
 
 var rooms = map[string]room{
 	"pkg/diag":     {},
+	"pkg/parallel": {libraries: []string{"golang.org/x/sync"}},
 	"pkg/value":    {rooms: []string{"diag"}},
 	"pkg/manifest": {rooms: []string{"diag", "value"}, libraries: []string{"k8s.io/apimachinery"}},
 	"pkg/yaml": {
@@ -83,8 +84,8 @@ var rooms = map[string]room{
 		rooms:     append(leftOf("transform"), "chart"),
 		libraries: []string{"sigs.k8s.io/kustomize"},
 	},
-	"pkg/diff":  {rooms: leftOf("diff"), libraries: []string{"golang.org/x/sync"}},
-	"pkg/apply": {rooms: leftOf("apply"), libraries: []string{"golang.org/x/sync"}},
+	"pkg/diff":  {rooms: leftOf("diff")},
+	"pkg/apply": {rooms: leftOf("apply")},
 
 	"pkg/chart": {
 		rooms: append(slices.Clone(nouns), "source"),
@@ -101,7 +102,7 @@ var rooms = map[string]room{
 			"helm.sh/helm/v3/pkg/chart", "helm.sh/helm/v3/pkg/release", "helm.sh/helm/v3/pkg/releaseutil",
 			"helm.sh/helm/v3/pkg/storage",
 			"helm.sh/helm/v3/pkg/time", "k8s.io", "sigs.k8s.io/structured-merge-diff",
-			"github.com/fluxcd/cli-utils/pkg/kstatus", "golang.org/x/sync",
+			"github.com/fluxcd/cli-utils/pkg/kstatus",
 		},
 		door: true,
 	},
@@ -114,8 +115,7 @@ var rooms = map[string]room{
 		door:      true,
 	},
 	"pkg/pipeline": {
-		rooms:     slices.Concat(nouns, stages, []string{"chart", "cluster", "cache", "exec"}),
-		libraries: []string{"golang.org/x/sync"},
+		rooms: slices.Concat(nouns, stages, []string{"chart", "cluster", "cache", "exec"}),
 	},
 	"cmd/otomi": {
 		rooms: []string{"diag", "source", "pipeline", "report", "scaffold"},

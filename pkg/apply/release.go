@@ -9,10 +9,9 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/redkubes/otomi/pkg/diff"
 	"github.com/redkubes/otomi/pkg/manifest"
+	"github.com/redkubes/otomi/pkg/parallel"
 )
 
 // apply installs or upgrades a release. Whatever happens after its record was made, the record ends deployed or failed.
@@ -241,7 +240,7 @@ func (r *run) applyObjects(
 func (r *run) applyAll(
 	ctx context.Context, s *step, objects []manifest.Object, owner manifest.Owner, prints *printed,
 ) error {
-	var group errgroup.Group
+	var group parallel.Group
 	group.SetLimit(r.o.Parallel)
 	errs := make([]error, len(objects))
 	for i, o := range objects {

@@ -10,10 +10,9 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/redkubes/otomi/pkg/diff"
 	"github.com/redkubes/otomi/pkg/manifest"
+	"github.com/redkubes/otomi/pkg/parallel"
 )
 
 // The defaults of Options.
@@ -320,7 +319,7 @@ func pause(ctx context.Context, d time.Duration) error {
 // group carries out releases side by side. Once one failed, those that did not start yet stay where they are.
 func (r *run) group(ctx context.Context, steps []*step) error {
 	var (
-		group  errgroup.Group
+		group  parallel.Group
 		mu     sync.Mutex
 		failed bool
 	)

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/redkubes/otomi/pkg/diag"
+	"github.com/redkubes/otomi/pkg/parallel"
 	"github.com/redkubes/otomi/pkg/source"
 )
 
@@ -35,8 +36,8 @@ type locker struct {
 	matched map[string]bool
 }
 
-// parallel is how many charts are fetched side by side.
-const parallel = 4
+// atOnce is how many charts are fetched side by side.
+const atOnce = 4
 
 // Lock returns the lock file for all these references and the dependencies of charts of the stack and of git that come from
 // elsewhere: the references of every release of every cluster, since what nobody asks for is dropped. Entries of the
@@ -90,16 +91,15 @@ func (s *Store) Lock(ctx context.Context, refs []Ref, o LockOptions) (*Lock, dia
 // each does something for 0 to n-1, a few side by side, and joins what it returns in this order. The first error counts.
 func each(n int, do func(i int) (diag.Diagnostics, error)) (diag.Diagnostics, error) {
 	found, errs := make([]diag.Diagnostics, n), make([]error, n)
-	var wg sync.WaitGroup
-	turns := make(chan struct{}, parallel)
+	var group parallel.Group
+	group.SetLimit(atOnce)
 	for i := range n {
-		turns <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-turns }()
+		group.Go(func() error {
 			found[i], errs[i] = do(i)
+			return nil
 		})
 	}
-	wg.Wait()
+	_ = group.Wait() // each has its own
 	diags := slices.Concat(found...)
 	for _, err := range errs {
 		if err != nil {

@@ -25,13 +25,12 @@ import (
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/util/csaupgrade"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/redkubes/otomi/pkg/manifest"
+	"github.com/redkubes/otomi/pkg/parallel"
 )
 
-// parallel bounds the requests that one call makes side by side.
-const parallel = 8
+// atOnce bounds the requests that one call makes side by side.
+const atOnce = 8
 
 // helmManagers are the managers under which helm owns the fields that it wrote: the base name of its program.
 var helmManagers = sets.New("helm", "helm3")
@@ -450,8 +449,8 @@ func (c *Client) eachOwned(
 		k.whole = k.whole || o.Shared || o.Kind == "CustomResourceDefinition"
 	}
 	var mu sync.Mutex
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(parallel)
+	group, ctx := parallel.WithContext(ctx)
+	group.SetLimit(atOnce)
 	for _, k := range kinds {
 		group.Go(func() error {
 			items, err := c.listOwned(ctx, k.mapping, slices.Collect(maps.Keys(k.wanted)), k.whole)

@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	v1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -22,6 +21,7 @@ import (
 	"helm.sh/helm/v3/pkg/storage/driver"
 
 	"github.com/redkubes/otomi/pkg/manifest"
+	"github.com/redkubes/otomi/pkg/parallel"
 )
 
 // explained is how many objects that are not ready are looked into, which costs requests for each.
@@ -69,8 +69,8 @@ func (c *Client) Readiness(ctx context.Context, objects []manifest.Object) (map[
 	}
 	live := map[manifest.ID]*unstructured.Unstructured{}
 	var mu sync.Mutex
-	group, reading := errgroup.WithContext(ctx)
-	group.SetLimit(parallel)
+	group, reading := parallel.WithContext(ctx)
+	group.SetLimit(atOnce)
 	for gvk, wanted := range kinds {
 		group.Go(func() error {
 			found, err := c.owned(reading, gvk, wanted)

@@ -10,10 +10,9 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/manifest"
+	"github.com/redkubes/otomi/pkg/parallel"
 	"github.com/redkubes/otomi/pkg/render"
 	"github.com/redkubes/otomi/pkg/runlevel"
 )
@@ -147,7 +146,7 @@ func newComparison(ctx context.Context, in Input, live Live, o Options) (*compar
 
 // each calls work for the candidates, some side by side.
 func (c *comparison) each(ctx context.Context, cands []*candidate, work func(context.Context, *candidate) error) error {
-	group, ctx := errgroup.WithContext(ctx)
+	group, ctx := parallel.WithContext(ctx)
 	group.SetLimit(c.o.Parallel)
 	for _, x := range cands {
 		group.Go(func() error { return work(ctx, x) })
@@ -423,7 +422,7 @@ func (c *comparison) readInventory(ctx context.Context, x *candidate) error {
 
 // compareObjects fills in the changes of the candidates, object by object, some side by side.
 func (c *comparison) compareObjects(ctx context.Context, cands []*candidate) error {
-	group, ctx := errgroup.WithContext(ctx)
+	group, ctx := parallel.WithContext(ctx)
 	group.SetLimit(c.o.Parallel)
 	for _, x := range cands {
 		if !x.release.Installed {

@@ -7,9 +7,8 @@ import (
 	"reflect"
 	"slices"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/redkubes/otomi/pkg/manifest"
+	"github.com/redkubes/otomi/pkg/parallel"
 )
 
 // Drift is what of a cluster is not as it was last applied.
@@ -98,7 +97,7 @@ func FindDrift(ctx context.Context, in DriftInput, live Live, o Options) (Drift,
 		limit = defaultParallel
 	}
 	each := func(work func(context.Context, *looked) error) error {
-		group, ctx := errgroup.WithContext(ctx)
+		group, ctx := parallel.WithContext(ctx)
 		group.SetLimit(limit)
 		for _, x := range all {
 			group.Go(func() error { return work(ctx, x) })

@@ -15,9 +15,8 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/redkubes/otomi/pkg/manifest"
+	"github.com/redkubes/otomi/pkg/parallel"
 )
 
 // FileVersion is the version of the plan file's format. A file of another one is not read.
@@ -198,7 +197,7 @@ func NewFile(ctx context.Context, places []FilePlace, o FileOptions) (File, erro
 	if f.Flags == nil {
 		f.Flags = []FileFlag{}
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	group, ctx := parallel.WithContext(ctx)
 	group.SetLimit(defaultParallel)
 	digest := func(to *string, secret bool, parts ...string) {
 		group.Go(func() error {

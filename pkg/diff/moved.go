@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"slices"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/redkubes/otomi/pkg/manifest"
+	"github.com/redkubes/otomi/pkg/parallel"
 )
 
 // Move is one thing that is not as it was when a plan was made.
@@ -75,7 +74,7 @@ func Moved(ctx context.Context, p Plan, live Live) ([]Move, error) {
 		return nil, err
 	}
 	found := make([]*Move, len(objects))
-	group, ctx := errgroup.WithContext(ctx)
+	group, ctx := parallel.WithContext(ctx)
 	group.SetLimit(defaultParallel)
 	for i, t := range objects {
 		version, there := versions[t.change.ID]

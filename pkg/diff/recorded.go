@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"slices"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/manifest"
+	"github.com/redkubes/otomi/pkg/parallel"
 	"github.com/redkubes/otomi/pkg/runlevel"
 )
 
@@ -23,7 +22,7 @@ func Recorded(ctx context.Context, in Input, records Records, o Options) (Plan, 
 	by := histories(all)
 	p := Plan{Cluster: in.Cluster, Context: in.Context, Levels: make([]Level, len(in.Levels))}
 	var diags []diag.Diagnostics
-	group, ctx := errgroup.WithContext(ctx)
+	group, ctx := parallel.WithContext(ctx)
 	group.SetLimit(max(o.Parallel, defaultParallel))
 	n := 0
 	for _, l := range in.Levels {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"runtime"
 
-	"golang.org/x/sync/errgroup"
+	"github.com/redkubes/otomi/pkg/parallel"
 )
 
 // lookAhead is how many results may wait for an earlier one, for each processor.
@@ -17,7 +17,7 @@ func inOrder[T any](ctx context.Context, n int, work func(ctx context.Context, i
 	processors := runtime.GOMAXPROCS(0)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	group, ctx := errgroup.WithContext(ctx)
+	group, ctx := parallel.WithContext(ctx)
 	group.SetLimit(processors + 1) // and the one that hands out the work
 	slots := make(chan chan T, processors*lookAhead)
 	group.Go(func() error {

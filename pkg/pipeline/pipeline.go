@@ -17,13 +17,12 @@ import (
 	"strings"
 	"sync"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/redkubes/otomi/pkg/chart"
 	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/layer"
 	"github.com/redkubes/otomi/pkg/merge"
 	"github.com/redkubes/otomi/pkg/openapi"
+	"github.com/redkubes/otomi/pkg/parallel"
 	"github.com/redkubes/otomi/pkg/render"
 	"github.com/redkubes/otomi/pkg/runlevel"
 	"github.com/redkubes/otomi/pkg/schema"
@@ -402,7 +401,7 @@ func shownPrefix(base, dir string) string {
 
 // each calls work for every index below n, at most as many at once as there are processors, and returns the first error.
 func each(ctx context.Context, n int, work func(ctx context.Context, i int) error) error {
-	group, ctx := errgroup.WithContext(ctx)
+	group, ctx := parallel.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i := range n {
 		group.Go(func() error { return work(ctx, i) })

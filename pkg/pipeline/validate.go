@@ -7,11 +7,10 @@ import (
 	"strings"
 	"sync"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/layer"
 	"github.com/redkubes/otomi/pkg/merge"
+	"github.com/redkubes/otomi/pkg/parallel"
 	"github.com/redkubes/otomi/pkg/value"
 	"github.com/redkubes/otomi/pkg/yaml"
 )
@@ -133,7 +132,7 @@ func (p *Platform) validateAll(
 		next    int
 		done    int
 	)
-	group, ctx := errgroup.WithContext(ctx)
+	group, ctx := parallel.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	if o.Sequential {
 		group.SetLimit(1)

@@ -3,10 +3,10 @@ package runlevel
 import (
 	"context"
 	"slices"
-	"sync"
 
 	"github.com/redkubes/otomi/pkg/diag"
 	"github.com/redkubes/otomi/pkg/layer"
+	"github.com/redkubes/otomi/pkg/parallel"
 	"github.com/redkubes/otomi/pkg/value"
 )
 
@@ -137,7 +137,7 @@ func (r *run) stack(ctx context.Context, o scope, found []*evaluated) diag.Diagn
 // plain chooses and orders the releases of state files, each of which is a world of its own.
 func (r *run) plain(ctx context.Context, o scope, found []*evaluated) diag.Diagnostics {
 	results := make([]diag.Diagnostics, len(found))
-	var group sync.WaitGroup
+	var group parallel.Group
 	work := func(i int) {
 		e := found[i]
 		for j := range e.level.items {
@@ -163,9 +163,12 @@ func (r *run) plain(ctx context.Context, o scope, found []*evaluated) diag.Diagn
 			work(i)
 			continue
 		}
-		group.Go(func() { work(i) })
+		group.Go(func() error {
+			work(i)
+			return nil
+		})
 	}
-	group.Wait()
+	_ = group.Wait() // no work of it fails
 	return slices.Concat(results...)
 }
 

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 
 	"github.com/redkubes/otomi/pkg/diag"
+	"github.com/redkubes/otomi/pkg/parallel"
 	"github.com/redkubes/otomi/pkg/template"
 	"github.com/redkubes/otomi/pkg/value"
 )
@@ -255,16 +256,15 @@ func (r *run) files(ctx context.Context, files []File, v func(File) visit) ([]*e
 		}
 		return slices.Concat(results...), slices.Concat(found...)
 	}
-	var group sync.WaitGroup
-	slots := make(chan struct{}, workers)
+	var group parallel.Group
+	group.SetLimit(workers)
 	for i := range files {
-		group.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
+		group.Go(func() error {
 			process(i)
+			return nil
 		})
 	}
-	group.Wait()
+	_ = group.Wait() // no work of it fails
 	return slices.Concat(results...), slices.Concat(found...)
 }
 
