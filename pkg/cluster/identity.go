@@ -40,8 +40,9 @@ func (c *Client) Identity(ctx context.Context, namespace string) (Identity, erro
 	return Identity{Cluster: live.Data[clusterKey], Inventory: live.Data[inventoryKey]}, nil
 }
 
-// Identify records whose cluster this is, where it was not said so yet. The namespace is there: the lease is in it.
-func (c *Client) Identify(ctx context.Context, namespace string, is Identity) error {
+// Identify records whose cluster this is, where it was not said so yet. One that was recorded as another cluster stays that, and is
+// returned, unless adopt. The namespace is there: the lease is in it.
+func (c *Client) Identify(ctx context.Context, namespace string, is Identity, adopt bool) (Identity, error) {
 	id, namespace := identityID(namespace)
 	data := map[string]string{clusterKey: is.Cluster}
 	if is.Inventory != "" {
@@ -59,7 +60,9 @@ func (c *Client) Identify(ctx context.Context, namespace string, is Identity) er
 				continue
 			}
 		case err == nil && is.Inventory == "" && live.Data[clusterKey] == is.Cluster, err == nil && maps.Equal(live.Data, data):
-			return nil
+			return is, nil
+		case err == nil && !adopt && live.Data[clusterKey] != "" && live.Data[clusterKey] != is.Cluster:
+			return Identity{Cluster: live.Data[clusterKey], Inventory: live.Data[inventoryKey]}, nil
 		case err == nil:
 			live.Data = data
 			_, err = client.Update(ctx, live, metav1.UpdateOptions{FieldManager: FieldManager})
@@ -71,9 +74,9 @@ func (c *Client) Identify(ctx context.Context, namespace string, is Identity) er
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("recording whose cluster this is: %w", refused("writing", id, err))
+			return Identity{}, fmt.Errorf("recording whose cluster this is: %w", refused("writing", id, err))
 		}
-		return nil
+		return is, nil
 	}
 }
 

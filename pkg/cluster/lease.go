@@ -68,7 +68,9 @@ type Lease struct {
 	client   coordinationv1.LeaseInterface
 	holder   string
 	duration time.Duration
-	lost     chan struct{}
+	// uid is that of the Lease that was taken.
+	uid  string
+	lost chan struct{}
 	// quit ends the renewals, and ended tells that they have.
 	quit, ended chan struct{}
 
@@ -108,6 +110,7 @@ func (c *Client) TakeLease(ctx context.Context, o LeaseOptions) (*Lease, error) 
 		_ = l.giveBack(late)
 		return nil, err
 	}
+	l.uid = string(l.live.UID)
 	c.fence.close(l)
 	go l.keep()
 	return l, nil
@@ -404,6 +407,15 @@ func (l *Lease) Release(ctx context.Context) error {
 		return fmt.Errorf("giving the lease back, which ends by itself in %s: %w", l.duration, clean(err))
 	}
 	return nil
+}
+
+// Same reports whether both are the lease of one cluster, which was reached by two addresses.
+func (l *Lease) Same(other *Lease) bool { return l.uid != "" && l.uid == other.uid }
+
+// Forget ends the renewals of a lease that the run holds as another one, too, and leaves it as it is.
+func (l *Lease) Forget() {
+	close(l.quit)
+	<-l.ended
 }
 
 // giveBack frees the Lease if it is ours; else the error is a *manifest.Unheld.

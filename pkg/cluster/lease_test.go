@@ -89,7 +89,7 @@ func (k *keeper) answer(w http.ResponseWriter, r *http.Request) {
 			return
 		case r.Method != http.MethodGet:
 			k.version++
-			sent.ResourceVersion = fmt.Sprint(k.version)
+			sent.ResourceVersion, sent.UID = fmt.Sprint(k.version), "of-the-lease"
 			k.lease = &sent
 			if k.swallow {
 				k.swallow = false
@@ -382,4 +382,71 @@ func TestOneOfManyHasTheLease(t *testing.T) {
 	group.Wait()
 	require.Equal(t, 1, most)
 	require.Equal(t, 8, total)
+}
+
+func TestOneClusterByTwoAddressesHasOneLease(t *testing.T) {
+	t.Parallel()
+	k := &keeper{}
+	server := k.serve(t)
+	other := httptest.NewServer(http.HandlerFunc(k.answer))
+	t.Cleanup(other.Close)
+	a, b := connected(t, server), connected(t, other)
+	first, err := a.TakeLease(t.Context(), LeaseOptions{Holder: "me@here/run1", Duration: time.Second})
+	require.NoError(t, err)
+	second, err := b.TakeLease(t.Context(), LeaseOptions{Holder: "me@here/run1", Duration: time.Second})
+	require.NoError(t, err, "it does not wait for itself")
+	require.True(t, first.Same(second))
+	second.Forget()
+	b.Under(first)
+	require.NoError(t, put(t.Context(), b))
+	require.NoError(t, first.Release(t.Context()))
+	require.Empty(t, k.held().Name)
+	require.Error(t, put(t.Context(), b), "it is fenced by the one lease")
+}
+
+func TestIdentityThatAnotherRunRecordedMeanwhileStays(t *testing.T) {
+	t.Parallel()
+	live := map[string]any{"kind": "ConfigMap", "apiVersion": "v1", "metadata": map[string]any{"name": "otomi", "resourceVersion": "7"},
+		"data": map[string]any{"cluster": "aws/theirs", "inventory": "x"}}
+	written := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		switch {
+		case r.URL.Path == "/version":
+			_, _ = io.WriteString(w, `{"gitVersion": "v1.34.0"}`)
+		default:
+			if r.Method != http.MethodGet {
+				written++
+			}
+			_ = json.NewEncoder(w).Encode(live)
+		}
+	}))
+	t.Cleanup(server.Close)
+	c := connected(t, server)
+	is, err := c.Identify(t.Context(), "", Identity{Cluster: "aws/ours"}, false)
+	require.NoError(t, err)
+	require.Equal(t, Identity{Cluster: "aws/theirs", Inventory: "x"}, is)
+	require.Zero(t, written)
+	is, err = c.Identify(t.Context(), "", Identity{Cluster: "aws/ours"}, true)
+	require.NoError(t, err)
+	require.Equal(t, "aws/ours", is.Cluster)
+	require.Equal(t, 1, written)
+}
+
+func TestVersionIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		switch asked++; asked {
+		case 1:
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case 2:
+			panic(http.ErrAbortHandler)
+		default:
+			_, _ = io.WriteString(w, `{"gitVersion": "v1.34.0"}`)
+		}
+	}))
+	t.Cleanup(server.Close)
+	require.Equal(t, "v1.34.0", connected(t, server).version)
+	require.Equal(t, 3, asked)
 }

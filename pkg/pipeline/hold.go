@@ -27,6 +27,8 @@ type HoldOptions struct {
 	// 2 minutes.
 	Duration time.Duration
 	Wait     time.Duration
+	// Adopt takes a cluster that was recorded as another one.
+	Adopt bool
 	// Waiting is told whom is waited for.
 	Waiting func(message string)
 }
@@ -82,10 +84,19 @@ func (l *Holding) take(ctx context.Context, client *Client, o HoldOptions) error
 			}
 		},
 	})
-	if err == nil {
-		l.leases = append(l.leases, lease)
+	if err != nil {
+		return err
 	}
-	return err
+	for _, held := range l.leases {
+		if held.Same(lease) {
+			// One cluster by two addresses, whose lease was taken once more from this very run.
+			lease.Forget()
+			client.Under(held)
+			return nil
+		}
+	}
+	l.leases = append(l.leases, lease)
+	return nil
 }
 
 // held says who has a lease.
@@ -114,7 +125,11 @@ func identify(ctx context.Context, site Site, o HoldOptions) error {
 	if site.Cluster == "" {
 		return nil
 	}
-	err := site.Client.Identify(ctx, o.Namespace, cluster.Identity{Cluster: site.Cluster, Inventory: site.Inventory})
+	is, err := site.Client.Identify(ctx, o.Namespace, cluster.Identity{Cluster: site.Cluster, Inventory: site.Inventory}, o.Adopt)
+	if err == nil && is.Cluster != site.Cluster {
+		// Another run was the first to, since this one connected.
+		return &WrongClusterError{Is: is.Cluster, Wanted: site.Cluster, Context: site.Client.Context()}
+	}
 	var refusal *manifest.Refusal
 	if o.Off && errors.As(err, &refusal) {
 		// Who goes without a lease often has no right to anything there, nor is there a namespace.
