@@ -8,6 +8,7 @@ import (
 
 	"github.com/redkubes/otomi/pkg/pipeline"
 	"github.com/redkubes/otomi/pkg/report"
+	"github.com/redkubes/otomi/pkg/source"
 )
 
 const driftHelp = `Show what on the cluster is not as it was last applied: what, who, and since when.
@@ -21,7 +22,11 @@ the object last. Releases that helm deployed last are not looked at.
 
   otomi drift -c aws/demo
   otomi drift --all --keep-going --detailed-exitcode -o json
-  otomi drift -f helmfile.yaml --kube-context demo-admin`
+  otomi drift -f helmfile.yaml --kube-context demo-admin
+
+Where there are no values, a context is enough: all that otomi applied there is looked at.
+
+  otomi drift --kube-context demo-admin`
 
 type driftOptions struct {
 	fleet            fleetOptions
@@ -63,9 +68,18 @@ func runDrift(ctx context.Context, a *app, o driftOptions) (err error) {
 	}
 	var drifts []pipeline.Drift
 	failed := false
-	if plain {
+	alone := false
+	if !plain {
+		if alone, err = a.clusterAlone(o.fleet); err != nil {
+			return err
+		}
+	}
+	switch {
+	case plain:
 		drifts, err = a.driftState(ctx, o)
-	} else {
+	case alone:
+		drifts, err = a.driftCluster(ctx, o)
+	default:
 		drifts, failed, err = a.driftFleet(ctx, o)
 	}
 	if err != nil {
@@ -83,6 +97,27 @@ func runDrift(ctx context.Context, a *app, o driftOptions) (err error) {
 		}
 	}
 	return nil
+}
+
+// clusterAlone reports whether a context is all that is named: without values there is still what the cluster's records say.
+func (a *app) clusterAlone(o fleetOptions) (bool, error) {
+	t := o.target
+	if o.connect.kubeContext == "" || t.cluster != "" || t.repo != "" || t.all || len(o.selection.selectors) > 0 || t.values.given() {
+		return false, nil
+	}
+	_, repository, err := source.Find(a.world.dir)
+	return !repository, err
+}
+
+// driftCluster finds the drift of all that otomi applied to a cluster of which nothing else is known.
+func (a *app) driftCluster(ctx context.Context, o driftOptions) ([]pipeline.Drift, error) {
+	client, err := pipeline.Connect(ctx, pipeline.Cluster{}, a.connection(o.fleet.connect))
+	if err != nil {
+		return nil, err
+	}
+	d, former, err := pipeline.ClusterDrift(ctx, client, a.platformOptions(o.fleet.target), o.ignore)
+	a.report.Hide(former)
+	return []pipeline.Drift{d}, err
 }
 
 // driftFleet finds the drift of the clusters of a values repository.

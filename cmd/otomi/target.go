@@ -36,6 +36,9 @@ type valueOptions struct {
 	setString []string
 }
 
+// given reports whether there are any.
+func (o valueOptions) given() bool { return len(o.files)+len(o.set)+len(o.setString) > 0 }
+
 func (o *valueOptions) flags(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&o.files, "state-values-file", nil, "values from a `FILE`, stronger than those of the repository; repeat for more")
 	flags.StringArrayVar(&o.set, "state-values-set", nil, "single values, `PATH=VALUE` with commas between: a.b=1,list[0]=x")

@@ -271,6 +271,16 @@ func (s *StateFile) Drift(ctx context.Context, site Site, o StateDiffOptions) (D
 	return s.p.drift(ctx, site.Cluster, Stage{Levels: site.Levels}.releases(), true, site.Client, o)
 }
 
+// ClusterDrift is Drift for a cluster of which no values are known: all that otomi applied to it is looked at. What the values that
+// releases were given are called like says which of them are secrets. Of o only Kubernetes counts.
+func ClusterDrift(ctx context.Context, client *Client, o Options, ignore []string) (Drift, []string, error) {
+	p := &Platform{}
+	if o.Kubernetes != nil {
+		p.kubernetes = sync.OnceValues(func() (*openapi.Library, error) { return openapi.NewLibrary(o.Kubernetes) })
+	}
+	return p.drift(ctx, "", nil, false, client, StateDiffOptions{DiffOptions: DiffOptions{Ignore: ignore}})
+}
+
 func (p *Platform) drift(ctx context.Context, cluster string, releases []runlevel.Release, only bool, client *Client, o StateDiffOptions) (Drift, []string, error) {
 	rules, err := diff.ParseIgnores(o.Ignore)
 	if err != nil {
