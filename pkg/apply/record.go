@@ -237,9 +237,9 @@ func (r *run) finish(ctx context.Context, s *step, record manifest.Stored, print
 	}
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
 	defer cancel()
-	err := r.supersede(late, record)
+	have, err := r.supersede(late, record)
 	if err == nil {
-		err = r.end(late, record)
+		err = r.endFrom(late, record, have)
 	}
 	switch {
 	case err == nil:
@@ -256,31 +256,41 @@ func unclosed(err error) error {
 }
 
 // supersede marks every older revision superseded that is marked deployed. That comes before the record's own mark, as with
-// Helm: a crash between the two leaves a pending record, which the next run takes over, and never two that are deployed.
-func (r *run) supersede(ctx context.Context, record manifest.Stored) error {
+// Helm: a crash between the two leaves a pending record, which the next run takes over, and never two that are deployed. It returns
+// the record as it was listed.
+func (r *run) supersede(ctx context.Context, record manifest.Stored) (manifest.Record, error) {
 	records, err := r.cluster.Revisions(ctx, record.Namespace, record.Name)
 	if err != nil {
-		return err
+		return manifest.Record{}, err
 	}
-	if _, err := r.mine(records, record); err != nil {
-		return err
+	have, err := r.mine(records, record)
+	if err != nil {
+		return manifest.Record{}, err
 	}
 	for _, old := range records {
 		if old.Status != manifest.Deployed || old.Revision >= record.Revision {
 			continue
 		}
 		if err := r.restate(ctx, old, func(stored *manifest.Stored) { stored.Status = manifest.Superseded }); err != nil {
-			return err
+			return manifest.Record{}, err
 		}
 	}
-	return nil
+	return have, nil
 }
 
 // end writes the last state of a record that this run made. It tries until ctx ends, unless the cluster declines or another
 // run has the record; a record that has its last state already, because only an answer was lost, is fine.
 func (r *run) end(ctx context.Context, record manifest.Stored) error {
+	return r.endFrom(ctx, record, manifest.Record{})
+}
+
+// endFrom is end for who has just listed the record.
+func (r *run) endFrom(ctx context.Context, record manifest.Stored, have manifest.Record) error {
 	for {
-		have, err := r.own(ctx, record)
+		var err error
+		if have.Seen == "" {
+			have, err = r.own(ctx, record)
+		}
 		if err == nil && !have.Status.Pending() {
 			return nil
 		}
@@ -297,6 +307,7 @@ func (r *run) end(ctx context.Context, record manifest.Stored) error {
 		if pause(ctx, 500*time.Millisecond) != nil {
 			return err
 		}
+		have = manifest.Record{}
 	}
 }
 

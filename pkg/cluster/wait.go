@@ -35,6 +35,12 @@ var readyAtOnce = map[schema.GroupKind]bool{
 	{Group: "storage.k8s.io", Kind: "StorageClass"}:                  true,
 }
 
+// readyService reports a Service that waits for no address.
+func readyService(o manifest.Object) bool {
+	spec, ok := o.Data["spec"].(map[string]any)
+	return ok && o.Kind == "Service" && o.Group == "" && spec["type"] != "LoadBalancer"
+}
+
 // The pauses between looks at the cluster, growing from the first to the last.
 const (
 	firstPause = 100 * time.Millisecond
@@ -58,7 +64,7 @@ type verdict struct {
 func (c *Client) WaitReady(ctx context.Context, objects []manifest.Object, progress func(string)) error {
 	var waited []manifest.Object
 	for _, o := range objects {
-		if !readyAtOnce[schema.GroupKind{Group: o.Group, Kind: o.Kind}] {
+		if !readyAtOnce[schema.GroupKind{Group: o.Group, Kind: o.Kind}] && !readyService(o) {
 			waited = append(waited, o)
 		}
 	}

@@ -70,8 +70,9 @@ type comparison struct {
 	wantedBy map[manifest.ID][]string
 	// definitions are the CRDs of the run, by the kind that they define.
 	definitions map[groupKind][]definition
-	// namespaces are those that the run makes.
+	// namespaces are those that the run makes, and absent those of them that are not there: what is in them isn't either.
 	namespaces map[string]bool
+	absent     map[string]bool
 	notes      []string
 }
 
@@ -117,10 +118,52 @@ func Compare(ctx context.Context, in Input, live Live, o Options) (Plan, diag.Di
 	if err := c.each(ctx, differing, c.readInventory); err != nil {
 		return Plan{}, diags, err
 	}
+	if err := c.findAbsent(ctx, differing); err != nil {
+		return Plan{}, diags, err
+	}
 	if err := c.compareObjects(ctx, differing); err != nil {
 		return Plan{}, diags, err
 	}
 	return c.plan(), diags, nil
+}
+
+// findAbsent asks which of the namespaces that the run makes are not there. It saves two requests for each object in them.
+func (c *comparison) findAbsent(ctx context.Context, cands []*candidate) error {
+	var names []string
+	for _, x := range cands {
+		if len(x.history.current()) > 0 {
+			continue // it was there, and most likely still is
+		}
+		for _, o := range x.objects {
+			if c.namespaces[o.Namespace] {
+				names = append(names, o.Namespace)
+			}
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	found := make([]bool, len(names))
+	group, ctx := parallel.WithContext(ctx)
+	group.SetLimit(c.o.Parallel)
+	for i, name := range names {
+		group.Go(func() (err error) {
+			_, found[i], err = c.live.Get(ctx, manifest.Object{ID: manifest.ID{Kind: "Namespace", Name: name}, Version: "v1"})
+			var refusal *manifest.Refusal
+			if errors.As(err, &refusal) {
+				// Who may not read it asks for each object.
+				found[i], err = true, nil
+			}
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	c.absent = map[string]bool{}
+	for i, name := range names {
+		c.absent[name] = !found[i]
+	}
+	return nil
 }
 
 // newComparison reads the records and sorts them to the releases.
@@ -505,6 +548,11 @@ func (c *comparison) compareObject(ctx context.Context, x *candidate, o manifest
 	if !known {
 		change.After = c.sent(o)
 		c.judgeUnknown(x, o, &change)
+		return change, nil
+	}
+	if c.absent[o.Namespace] {
+		change.After = c.sent(o)
+		c.judgeRefusal(x, o, &manifest.Refusal{Reason: manifest.RefusedNoNamespace}, false, &change)
 		return change, nil
 	}
 	owner := x.owner()
