@@ -53,15 +53,30 @@ func (r *run) again(
 	case s.hooked && manifest.OwnerOf(live) == owner, change.Live != "" && diff.LiveDigest(live, diff.Without(o.Data, change.Ignored)) == change.Live:
 		return diff.Seen(live), diff.UID(live), nil
 	}
-	o.Data = diff.Unforced(o.Data, live, change.Ignored)
-	wanted, err := r.rehearse(ctx, o, owner)
-	var refusal *manifest.Refusal
-	switch {
-	case err == nil && reflect.DeepEqual(diff.Cleaned(live), diff.Cleaned(wanted)):
-		return diff.Seen(live), diff.UID(live), nil
-	case err != nil && !errors.As(err, &refusal):
-		// Whether it is as it was to be is not known.
-		return "", "", err
+	data := o.Data
+	for try := 1; found && try < tries; try++ {
+		o.Data = diff.Unforced(data, live, change.Ignored)
+		wanted, err := r.rehearse(ctx, o, owner)
+		var refusal *manifest.Refusal
+		switch {
+		case err == nil && reflect.DeepEqual(diff.Cleaned(live), diff.Cleaned(wanted)):
+			return diff.Seen(live), diff.UID(live), nil
+		case err != nil && !errors.As(err, &refusal):
+			// Whether it is as it was to be is not known.
+			return "", "", err
+		}
+		// A controller may have written to it between the two looks, as the one of Deployments does at once.
+		now, there, err := r.cluster.Get(ctx, o)
+		if err != nil {
+			return "", "", err
+		}
+		if there && diff.Seen(now) == diff.Seen(live) {
+			break
+		}
+		live, found = now, there
+	}
+	if !found {
+		return "", "", moved("it was deleted")
 	}
 	what := "it was changed"
 	if o.Seen == manifest.Absent {

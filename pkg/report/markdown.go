@@ -52,6 +52,9 @@ type folder struct {
 // section adds a plan.
 func (r *Reporter) section(d *document, title, counts string, p diff.Plan, o PlanOptions) error {
 	s := section{title: title, counts: counts, risks: risks(r, p)}
+	for i := range s.risks {
+		s.risks[i] = r.out.text(s.risks[i])
+	}
 	for _, l := range p.Levels {
 		for _, release := range l.Releases {
 			if release.Action == diff.Same && len(release.Problems()) == 0 {
@@ -64,6 +67,7 @@ func (r *Reporter) section(d *document, title, counts string, p diff.Plan, o Pla
 			if release.Reason != "" {
 				head += ": " + release.Reason
 			}
+			head = r.out.text(head)
 			var f folder
 			for i, style := range []Style{o.Style, Brief} {
 				of := o
@@ -72,7 +76,10 @@ func (r *Reporter) section(d *document, title, counts string, p diff.Plan, o Pla
 				if err != nil {
 					return err
 				}
-				f.forms[i] = fmt.Sprintf("<details><summary>%s</summary>\n\n%s\n</details>\n\n", html.EscapeString(oneLine(head)), fenced(body))
+				// Hidden before it is measured: what stands for a short secret is longer than it. As code, nothing in the
+				// line is a mention of anybody or a link.
+				body = r.out.text(body)
+				f.forms[i] = fmt.Sprintf("<details><summary><code>%s</code></summary>\n\n%s\n</details>\n\n", html.EscapeString(oneLine(head)), fenced(body))
 			}
 			f.forms[2] = "- " + code(head) + "\n"
 			s.releases = append(s.releases, f)

@@ -102,3 +102,32 @@ func TestMarkdownLosesDetailBeforeCounts(t *testing.T) {
 		require.Equal(t, strings.Count(text, "<details>"), strings.Count(text, "\n</details>"))
 	}
 }
+
+func TestMarkdownStaysWithinItsBoundWhereSecretsAreShorterThanWhatStandsForThem(t *testing.T) {
+	t.Parallel()
+	var lines []string
+	for range 3000 {
+		lines = append(lines, "Qz7!Qz7!")
+	}
+	p := diff.Plan{Cluster: "a/one", Levels: []diff.Level{{Name: "10-apps", Releases: []diff.Release{{
+		Name: "web", Namespace: "apps", Action: diff.Upgrade, Objects: []diff.Change{{
+			ID: manifest.ID{Kind: "ConfigMap", Namespace: "apps", Name: "web"}, Action: diff.Create,
+			After: map[string]any{"data": map[string]any{"a": strings.Join(lines, "\n")}},
+		}},
+	}}}}}
+	var out bytes.Buffer
+	r := report.New(report.Options{Out: &out})
+	r.Hide([]string{"Qz7!"})
+	require.NoError(t, r.PlansOf([]diff.Plan{p}, report.PlanOptions{Format: "markdown", Context: 3}))
+	require.LessOrEqual(t, out.Len(), report.GitHubLength)
+	require.NotContains(t, out.String(), "Qz7!")
+}
+
+func TestMarkdownMentionsNobodyOutsideOfCode(t *testing.T) {
+	t.Parallel()
+	for line := range strings.Lines(markdown(t, hostilePlan(1), 0)) {
+		if summary, found := strings.CutPrefix(line, "<details><summary>"); found {
+			require.True(t, strings.HasPrefix(summary, "<code>") && strings.HasSuffix(summary, "</code></summary>\n"), line)
+		}
+	}
+}
