@@ -60,7 +60,7 @@ func (o *compareOptions) flags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.takeOwnership, "take-ownership", false, "adopt objects that are there and belong to no release")
 	flags.BoolVar(&o.prune, "prune", true, "delete objects that releases no longer have, and releases that left the runlevels")
 	flags.BoolVar(&o.force, "force", false, "replace objects that can't be changed in place")
-	flags.Var(formatFlag(&o.conflicts, "take", "keep", "fail"), "conflicts", "fields that others wrote and that are wanted otherwise: take, keep or fail")
+	flags.Var(formatFlag(&o.conflicts, "take", "keep", "fail"), "conflicts", "what becomes of fields that others wrote and that are wanted otherwise (`WORD`): take, keep or fail")
 	ignoreFlag(flags, &o.ignore)
 	flags.BoolVar(&o.crdDowngrade, "allow-crd-downgrade", false, "let custom resource definitions lose versions and fields that objects of theirs have")
 }

@@ -21,7 +21,7 @@ func (o *recordOptions) flags(flags *pflag.FlagSet) {
 	o.given = flags
 	flags.IntVar(&o.historyMax, "history-max", 10, "how many `REVISIONS` of each release are kept, 0 for all (default: the release's historyMax)")
 	flags.Lookup("history-max").DefValue = "0" // so that help shows one default, the release's
-	flags.Var(formatFlag(&o.values, "keep", "omit"), "record-values", "keep values in the release records, as helm does, or omit them: then helm get values and --reuse-values have none")
+	flags.Var(formatFlag(&o.values, "keep", "omit"), "record-values", "`WORD`: keep values in the release records, as helm does, or omit them: then helm get values and --reuse-values have none")
 }
 
 func (o *recordOptions) refreshFlag(flags *pflag.FlagSet) {

@@ -202,6 +202,7 @@ func newRoot(a *app) *cobra.Command {
 		newCompletion(),
 	)
 	hintAtHelp(cmd)
+	groupFlags(cmd)
 	return cmd
 }
 
