@@ -27,7 +27,7 @@ const (
 	DigestLabel = "otomi.io/digest"
 	// HolderLabel says who made the record, USER-HOST.
 	HolderLabel = "otomi.io/holder"
-	// CommitLabel is the commit of the values that the release was made of.
+	// CommitLabel is the commit of the values that the release was made of, with "-dirty" behind it where their files were changed since.
 	CommitLabel = "otomi.io/commit"
 	// InventoryLabel holds an Inventory; LevelLabel and GroupLabel are the release's place in the runlevels of it.
 	InventoryLabel = "otomi.io/inventory"

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -32,7 +33,11 @@ func (r *Reporter) History(release string, rows []Revision, format string) error
 	}
 	table := [][]string{{"REVISION", "UPDATED", "STATUS", "CHART", "APP VERSION", "COMMIT", "BY", "DESCRIPTION"}}
 	for _, row := range rows {
-		commit := row.Commit[:min(len(row.Commit), 12)]
+		hash, changed, dirty := strings.Cut(row.Commit, "-")
+		commit := hash[:min(len(hash), 12)]
+		if dirty {
+			commit += "-" + changed
+		}
 		table = append(table, []string{
 			fmt.Sprint(row.Revision), row.Updated.UTC().Format(time.RFC3339), row.Status, row.Chart, dash(row.AppVersion), dash(commit), row.By,
 			row.Description,
