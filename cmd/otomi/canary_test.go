@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/redkubes/otomi/faults/fakeapi"
 	"github.com/redkubes/otomi/faults/proxy"
+	"github.com/redkubes/otomi/pkg/parallel"
 	"github.com/redkubes/otomi/pkg/report"
 )
 
@@ -103,6 +105,12 @@ properties:
 	c.write(t, "stack/charts/cage/values.yaml", "fail: \"\"\n")
 	c.write(t, "stack/charts/cage/templates/NOTES.txt", "log in with {{ .Values.birds.xNotes }}\n")
 	c.write(t, "stack/charts/cage/templates/all.yaml", cageTemplate)
+	// The next version of the chart puts one more secret beside each.
+	c.write(t, "next/cage/Chart.yaml", "apiVersion: v2\nname: cage\nversion: 0.2.0\n")
+	c.write(t, "next/cage/values.yaml", "fail: \"\"\n")
+	next := strings.ReplaceAll(cageTemplate, "image: cage:1", "image: cage:2")
+	c.write(t, "next/cage/templates/all.yaml", strings.ReplaceAll(next, "{{ .xPlain ", "{{ .xArgs ")+"\n")
+	c.write(t, "next/cage/templates/more.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: more }\ndata: { all: {{ .Values.birds | toJson | quote }} }\n")
 	return c
 }
 
@@ -290,7 +298,8 @@ var songs = [][]string{
 	{"lint"}, {"lint", "-o", "json"}, {"lint", "-o", "sarif"}, {"lint", "-o", "junit"}, {"lint", "-o", "github"},
 	{"template"}, {"template", "-o", "json"}, {"template", "--output-dir", "out"}, {"template", "--include-crds", "--skip-tests"}, {"template", "--no-cache"}, {"template", "--validate"},
 	{"list"}, {"list", "-o", "json"}, {"schema", "docs"}, {"schema", "check"}, {"schema"},
-	{"charts"}, {"charts", "list"}, {"charts", "list", "-o", "json"}, {"charts", "lock", "--check"}, {"charts", "outdated"}, {"charts", "vendor"}, {"charts", "diff", "cage"},
+	{"charts"}, {"charts", "list"}, {"charts", "list", "-o", "json"}, {"charts", "lock", "--check"}, {"charts", "outdated"}, {"charts", "vendor"}, {"charts", "diff", "cage", "stack/charts/cage", "next/cage"},
+	{"charts", "diff", "cage", "stack/charts/cage", "next/cage", "-o", "json"},
 	{"cache", "info"}, {"cache", "cleanup"}, {"cache"}, {"registry"},
 	{"diff"}, {"diff", "-o", "json"}, {"diff", "--no-color"}, {"diff", "-o", "markdown"}, {"diff", "--structural"}, {"diff", "--unified"}, {"diff", "--summary"},
 	{"diff", "--against", "release"}, {"diff", "--out", "out/plan.json"}, {"apply", "--yes", "--dry-run"}, {"apply", "--yes", "--dry-run", "-o", "json"},
@@ -308,6 +317,9 @@ func TestNoCanaryIsHeardOfAnyVerb(t *testing.T) {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			code, text := c.call(t, args...)
 			require.Empty(t, sung(text), "otomi %s exits with %d and says\n%s", strings.Join(args, " "), code, text)
+			if strings.Join(args, " ") != "cache" {
+				require.Zero(t, code, "a verb that fails proves nothing: %s", text)
+			}
 			t.Logf("exit %d, %d bytes: %.300s", code, len(text), text)
 		})
 		said[args[0]] = true
@@ -439,6 +451,52 @@ func TestPanicPrintsNoCanary(t *testing.T) {
 	}()
 	require.Equal(t, exitFailed, code)
 	require.Contains(t, talk.String(), "(secret)")
+	require.Empty(t, sung(talk.String()))
+}
+
+func TestNoCanaryIsHeardOfAPluginOfCredentials(t *testing.T) {
+	if _, err := exec.LookPath("sh"); err != nil {
+		t.Skip("needs a shell")
+	}
+	for name, script := range map[string]string{
+		"gives a token": `printf '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"%s"}}' "$BIRD"`,
+		"fails":         `exit 3`,
+		"is no plugin":  `echo "the bird is $BIRD"`,
+		"gives nothing": `printf '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{}}'`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCage(t)
+			p := proxy.New(c.api)
+			t.Cleanup(p.Close)
+			kubeconfig, err := p.Kubeconfig("cage", map[string]any{"exec": map[string]any{
+				"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never", "command": "sh",
+				"args": []any{"-c", script, "sh", "--token=" + canaries["kExec"]},
+				"env":  []any{map[string]any{"name": "BIRD", "value": canaries["kExec"]}},
+			}})
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(c.kubeconfig, kubeconfig, 0o600))
+			for _, args := range [][]string{{"status"}, {"diff"}, {"apply", "--yes", "-o", "json"}, {"drift"}} {
+				code, text := c.call(t, args...)
+				require.Empty(t, sung(text), "%v exits with %d: %s", args, code, text)
+				require.Equal(t, name == "gives a token", code == 0, "%v: %s", args, text)
+			}
+		})
+	}
+}
+
+func TestPanicOfAGoroutinePrintsNoCanary(t *testing.T) {
+	var talk bytes.Buffer
+	a := newCageApp(&talk)
+	code := func() (code int) {
+		defer a.recovered(&code)
+		var group parallel.Group
+		group.Go(func() error { panic(fmt.Errorf("lost %q", canaries["xQuotes"])) })
+		_ = group.Wait()
+		return 0
+	}()
+	require.Equal(t, exitFailed, code)
+	require.Contains(t, talk.String(), "(secret)")
+	require.Contains(t, talk.String(), "canary_test.go", "with the stack of the goroutine")
 	require.Empty(t, sung(talk.String()))
 }
 
