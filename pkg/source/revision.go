@@ -124,6 +124,10 @@ func (r *Revision) rel(dir string) (string, error) {
 	return filepath.ToSlash(rel), nil
 }
 
+// maxPath is the longest path of a revision, and the longest target of a link, in bytes: that of Linux. Directories in directories of a
+// hostile commit would otherwise take the square of their number in memory.
+const maxPath = 4096
+
 // blobs is a directory of a commit as a file system.
 type blobs struct {
 	revision *Revision
@@ -147,6 +151,8 @@ func (b *blobs) index(tree *object.Tree, at string) error {
 		switch {
 		case e.Name == "" || e.Name == "." || e.Name == ".." || strings.ContainsAny(e.Name, "/\\\x00"):
 			return fmt.Errorf("the entry %q is no name of a file", e.Name)
+		case len(full) > maxPath:
+			return fmt.Errorf("a path in it has more than %d bytes", maxPath)
 		case b.nodes[full] != nil:
 			return fmt.Errorf("the entry %s is there twice", full)
 		case len(b.nodes) >= maxEntries:
@@ -203,6 +209,9 @@ func (b *blobs) find(op, name string) (string, *node, error) {
 		target, err := b.read(n)
 		if err != nil {
 			return "", nil, &fs.PathError{Op: op, Path: name, Err: err}
+		}
+		if len(target) > maxPath {
+			return "", nil, &fs.PathError{Op: op, Path: name, Err: errors.New("a link is too long")}
 		}
 		if path.IsAbs(string(target)) {
 			return "", nil, &fs.PathError{Op: op, Path: name, Err: errors.New("a link leads out of the directory")}

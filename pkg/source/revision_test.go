@@ -4,12 +4,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
 
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/stretchr/testify/require"
 )
@@ -94,4 +96,54 @@ func TestARevisionThatAShallowCloneHasNotSaysHowToGetIt(t *testing.T) {
 		require.ErrorIs(t, err, ErrNoRevision)
 		require.ErrorContains(t, err, "git fetch --depth=1 origin "+revision)
 	}
+}
+
+func TestHostileTreesOfARevisionAreRefused(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	repo, err := git.PlainInit(dir, false)
+	require.NoError(t, err)
+	put := func(o interface {
+		Encode(plumbing.EncodedObject) error
+	}) plumbing.Hash {
+		encoded := repo.Storer.NewEncodedObject()
+		require.NoError(t, o.Encode(encoded))
+		hash, err := repo.Storer.SetEncodedObject(encoded)
+		require.NoError(t, err)
+		return hash
+	}
+	blob := func(text string) plumbing.Hash {
+		o := repo.Storer.NewEncodedObject()
+		o.SetType(plumbing.BlobObject)
+		w, err := o.Writer()
+		require.NoError(t, err)
+		_, err = w.Write([]byte(text))
+		require.NoError(t, err)
+		require.NoError(t, w.Close())
+		hash, err := repo.Storer.SetEncodedObject(o)
+		require.NoError(t, err)
+		return hash
+	}
+	open := func(entries ...object.TreeEntry) (Tree, error) {
+		commit := put(&object.Commit{TreeHash: put(&object.Tree{Entries: entries})})
+		r, err := OpenRevision(dir, commit.String())
+		require.NoError(t, err)
+		return r.Tree(dir, "")
+	}
+	text := blob("text")
+
+	deep := put(&object.Tree{Entries: []object.TreeEntry{{Name: "f", Mode: filemode.Regular, Hash: text}}})
+	for range maxPath {
+		deep = put(&object.Tree{Entries: []object.TreeEntry{{Name: "d", Mode: filemode.Dir, Hash: deep}}})
+	}
+	_, err = open(object.TreeEntry{Name: "d", Mode: filemode.Dir, Hash: deep})
+	require.ErrorContains(t, err, "more than 4096 bytes")
+
+	_, err = open(object.TreeEntry{Name: "a", Mode: filemode.Regular, Hash: text}, object.TreeEntry{Name: "a", Mode: filemode.Symlink, Hash: text})
+	require.ErrorContains(t, err, "twice")
+
+	tree, err := open(object.TreeEntry{Name: "long", Mode: filemode.Symlink, Hash: blob(strings.Repeat("a/", maxPath))})
+	require.NoError(t, err)
+	_, err = fs.ReadFile(tree.FS, "long")
+	require.ErrorContains(t, err, "too long")
 }
