@@ -163,7 +163,9 @@ func named(v any, key string, out *[]string) {
 		}
 	default:
 		// What only tells where a secret is to be found, or whether, is none.
-		if text, ok := v.(string); ok && len(text) >= leastNamed && manifest.SecretKey(key) {
+		lower := strings.ToLower(key)
+		pointer := strings.HasSuffix(lower, "name") || strings.HasSuffix(lower, "ref") || strings.HasPrefix(lower, "existing")
+		if text, ok := v.(string); ok && len(text) >= leastNamed && manifest.SecretKey(key) && !pointer {
 			*out = append(*out, text)
 		}
 	}
