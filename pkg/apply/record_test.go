@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/redkubes/otomi/pkg/apply"
+	"github.com/redkubes/otomi/pkg/cluster"
 	"github.com/redkubes/otomi/pkg/diff"
 	"github.com/redkubes/otomi/pkg/manifest"
 	"github.com/redkubes/otomi/pkg/runlevel"
@@ -56,17 +57,26 @@ func (w *world) last(name string) manifest.Record {
 	return records[len(records)-1]
 }
 
+// looking is a cluster that is looked at before each object is applied.
+type looking struct {
+	*cluster.Client
+	look func()
+}
+
+func (l *looking) Apply(ctx context.Context, o manifest.Object, owner manifest.Owner) (string, error) {
+	l.look()
+	return l.Client.Apply(ctx, o, owner)
+}
+
 func TestRecordSaysWhoMadeItOfWhat(t *testing.T) {
 	w := enter(t)
 	charts := []chart{{name: "app", level: "10-a", group: 2, docs: []string{configMap("a", "k", "1")}}}
 	plan := w.recorded(charts, diff.Options{})
 	var pending map[string]string
-	_, err := apply.Run(w.ctx, plan, w.client, apply.Options{Run: "one", Holder: "ann@host", Emit: func(e apply.Event) {
-		if e.Kind == apply.ObjectApplied {
-			require.Equal(t, manifest.PendingInstall, w.last("app").Status)
-			pending = w.last("app").Labels
-		}
-	}})
+	_, err := apply.Run(w.ctx, plan, &looking{w.client, func() {
+		require.Equal(t, manifest.PendingInstall, w.last("app").Status)
+		pending = w.last("app").Labels
+	}}, apply.Options{Run: "one", Holder: "ann@host"})
 	require.NoError(t, err)
 	want := map[string]string{
 		diff.RunLabel: "one", diff.HolderLabel: "ann-host", diff.CommitLabel: "0123456789abcdef",

@@ -245,6 +245,8 @@ func TestAdminOfANamespaceCanApplyTwice(t *testing.T) {
 
 func TestWarningsOfTheAPIServerAreNotSwallowed(t *testing.T) {
 	w := enter(t)
+	// Of what is in a namespace that is not there nothing is asked before it is made.
+	require.NoError(t, w.client.CreateNamespace(w.ctx, w.namespace))
 	plan := w.plan(w.one("apiVersion: v1\nkind: Endpoints\nmetadata: {name: e}\nsubsets: []"))
 	require.Len(t, plan.Warnings, 1)
 	require.Contains(t, plan.Warnings[0], "v1 Endpoints is deprecated")
