@@ -41,7 +41,7 @@ func (a *app) hold(o holdOptions, connect connectOptions, emit func(pipeline.Eve
 	}
 	return pipeline.HoldOptions{
 		Off: !o.lock, Namespace: connect.systemNamespace, Holder: a.world.holder(), Duration: o.duration, Wait: wait,
-		Adopt: connect.adopt,
+		Adopt:   connect.adopt,
 		Waiting: func(message string) { emit(pipeline.Event{Kind: pipeline.LockWaiting, Message: message}) },
 	}
 }

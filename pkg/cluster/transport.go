@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -117,21 +118,43 @@ func (t *retrying) RoundTrip(r *http.Request) (*http.Response, error) {
 		if err == nil && !streamed(r) {
 			err = complete(resp)
 		}
-		if i == attempts || r.Context().Err() != nil || !transient(r, resp, err) {
+		asked := err == nil && retryAfter(resp) > 0
+		if i == attempts && !asked || i == asksObeyed || r.Context().Err() != nil || !transient(r, resp, err) {
 			if err != nil {
 				return nil, err
 			}
+			if asked && i == asksObeyed {
+				resp.Header.Del("Retry-After") // or client-go begins anew
+			}
 			return resp, nil
+		}
+		wait := backoff(min(i, attempts))
+		if asked {
+			// The same for all who were turned away: without chance they come back together.
+			wait = retryAfter(resp)
+			wait += rand.N(wait)
 		}
 		if resp != nil {
 			// What is left unread keeps the connection from being used again.
 			_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
 			_ = resp.Body.Close()
 		}
-		if err := pause(r.Context(), backoff(i)); err != nil {
+		if err := pause(r.Context(), wait); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// asksObeyed is how often a request is sent at most where the server says when to come back: as often as client-go does.
+const asksObeyed = 11
+
+// retryAfter is when the server wants the request again; 0 where it does not say, at most 30 s.
+func retryAfter(resp *http.Response) time.Duration {
+	seconds, err := strconv.Atoi(resp.Header.Get("Retry-After"))
+	if err != nil || seconds <= 0 {
+		return 0
+	}
+	return min(time.Duration(seconds)*time.Second, 30*time.Second)
 }
 
 // streamed reports whether an answer is read while it is made.
@@ -165,8 +188,7 @@ func backoff(i int) time.Duration {
 	return d + rand.N(d)
 }
 
-// transient reports whether the same request may have another answer soon. An answer with Retry-After is client-go's to
-// repeat.
+// transient reports whether the same request may have another answer soon.
 func transient(r *http.Request, resp *http.Response, err error) bool {
 	if r.Method == http.MethodPost && !r.URL.Query().Has("dryRun") && (err != nil || resp.StatusCode != http.StatusTooManyRequests) {
 		return err != nil && utilnet.IsConnectionRefused(err)
@@ -174,13 +196,13 @@ func transient(r *http.Request, resp *http.Response, err error) bool {
 	if err != nil {
 		return !lasting(err)
 	}
-	if resp.Header.Get("Retry-After") != "" {
-		return false
-	}
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
 	case http.StatusInternalServerError:
+		if retryAfter(resp) > 0 {
+			return true
+		}
 		// Server-side apply answers so to an object that does not fit its schema.
 		return r.Method != http.MethodPatch
 	}
