@@ -26,6 +26,9 @@ var metadataScheme = func() *runtime.Scheme {
 	return s
 }()
 
+// plain is an answer that is no JSON.
+type plain string
+
 // write sends an answer in the form that was asked for: the first of Accept that is had.
 func write(w http.ResponseWriter, r *http.Request, code int, body any) {
 	if o, ok := body.(map[string]any); ok && code < 300 {
@@ -57,6 +60,12 @@ func write(w http.ResponseWriter, r *http.Request, code int, body any) {
 			body = partial
 			break
 		}
+	}
+	if text, ok := body.(plain); ok {
+		w.Header().Set("Content-Type", "text/plain")
+		w.WriteHeader(code)
+		_, _ = w.Write([]byte(text)) // the caller is gone
+		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	if d, ok := body.(discovery); ok {

@@ -4,8 +4,8 @@
 // It serves discovery, the verbs of objects with resource versions, UIDs, generations and finalizers, server-side apply with
 // managed fields (by the library that the real one uses), dry-runs, patches, selectors, paging, namespaces that go with what is in
 // them and CustomResourceDefinitions that become kinds. What controllers do happens at once: a Deployment is available and a Job
-// complete as soon as they are written. It knows no admission but what a test hands it, no validation beyond a few rules (see
-// validate.go), no watches, and no users.
+// complete as soon as they are written, unless a test says how they end and what their Pods wrote. It knows no admission but what
+// a test hands it, no validation beyond a few rules (see validate.go), no watches, and no users.
 //
 // The contract test of package faults holds for it and for the real one.
 package fakeapi
@@ -45,6 +45,9 @@ type Refusal struct {
 	Message string
 }
 
+// End says how a Job, or a Pod that is no Job's, ends, and what its container writes until then.
+type End func(object map[string]any) (failed bool, log string)
+
 // Server is an API server. The zero value is of no use: call New.
 type Server struct {
 	mu       sync.Mutex
@@ -54,6 +57,8 @@ type Server struct {
 	fields   *fields
 	admit    Admission
 	token    func(string) bool
+	end      End
+	logs     map[key]string
 }
 
 // Snapshot is all that a server holds at one time.
@@ -65,7 +70,7 @@ type Snapshot struct {
 // New makes an empty server: it has the namespaces default and kube-system.
 func New() *Server {
 	// The first revisions are those of a store without objects, as in etcd.
-	s := &Server{kinds: builtin(), objects: map[key]object{}, fields: newFields(), revision: 100}
+	s := &Server{kinds: builtin(), objects: map[key]object{}, fields: newFields(), revision: 100, logs: map[key]string{}}
 	for _, name := range []string{"default", "kube-system"} {
 		s.put(s.kinds["namespaces"], nil, object{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": name}})
 	}
@@ -76,7 +81,8 @@ func New() *Server {
 func (s *Server) Fork() *Server {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f := &Server{kinds: map[string]*kind{}, objects: maps.Clone(s.objects), revision: s.revision, fields: s.fields, admit: s.admit, token: s.token}
+	f := &Server{kinds: map[string]*kind{}, objects: maps.Clone(s.objects), revision: s.revision, fields: s.fields, admit: s.admit, token: s.token,
+		end: s.end, logs: maps.Clone(s.logs)}
 	maps.Copy(f.kinds, s.kinds)
 	return f
 }
@@ -93,6 +99,13 @@ func (s *Server) Tokens(good func(token string) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.token = good
+}
+
+// Ends sets who says how Jobs and Pods end; nil for Jobs that are complete, without a Pod, and Pods that run.
+func (s *Server) Ends(e End) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end = e
 }
 
 // Revision is the resource version of the newest write.
@@ -115,11 +128,52 @@ func (s *Server) put(k *kind, old, o object) object {
 	s.revision++
 	o = s.finished(k, old, o)
 	meta(o)["resourceVersion"] = strconv.FormatInt(s.revision, 10)
+	s.ended(k, old, o)
 	s.objects[k.key(o)] = o
 	if k.resource == "customresourcedefinitions.apiextensions.k8s.io" {
 		s.define(o)
 	}
 	return o
+}
+
+// ended gives a Job or a Pod the end that it was set to have, and a new Job its Pod.
+func (s *Server) ended(k *kind, old, o object) {
+	if s.end == nil || meta(o)["deletionTimestamp"] != nil {
+		return
+	}
+	switch k.resource {
+	case "jobs.batch":
+		failed, log := s.end(o)
+		if failed {
+			o["status"] = map[string]any{"failed": int64(1), "conditions": []any{map[string]any{
+				"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "Job has reached the specified backoff limit",
+			}}}
+		}
+		if old != nil {
+			return
+		}
+		pod := object{
+			"apiVersion": "v1", "kind": "Pod", "spec": clone(nested(o, "spec", "template", "spec")),
+			"metadata": map[string]any{
+				"name": nameOf(o) + "-1", "namespace": namespaceOf(o), "labels": map[string]any{"job-name": nameOf(o)},
+				"ownerReferences": []any{map[string]any{"apiVersion": "batch/v1", "kind": "Job", "name": nameOf(o), "uid": meta(o)["uid"]}},
+			},
+		}
+		pods := s.kinds["pods"]
+		s.logs[pods.key(pod)] = log
+		s.put(pods, nil, pod)
+	case "pods":
+		if meta(o)["ownerReferences"] != nil {
+			return
+		}
+		failed, log := s.end(o)
+		s.logs[k.key(o)] = log
+		phase := "Succeeded"
+		if failed {
+			phase = "Failed"
+		}
+		o["status"] = map[string]any{"phase": phase}
+	}
 }
 
 // finished is an object with what the server and its controllers add to it.

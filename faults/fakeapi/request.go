@@ -79,6 +79,11 @@ func (s *Server) route(r *http.Request) (int, any) {
 	switch {
 	case r.Method == http.MethodGet && p.name == "":
 		return s.list(r, p)
+	case r.Method == http.MethodGet && p.kind.resource == "pods" && p.subresource == "log":
+		if _, ok := s.objects[p.at(p.name)]; !ok {
+			return notFound(p.kind, p.name)
+		}
+		return http.StatusOK, plain(s.logs[p.at(p.name)])
 	case r.Method == http.MethodGet:
 		return s.get(p)
 	case r.Method == http.MethodPost && p.name == "":
