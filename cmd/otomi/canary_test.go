@@ -2,19 +2,24 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"html"
 	"io/fs"
+	"maps"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
@@ -543,6 +548,225 @@ data: { a: "x `+canaries["cData"]+` y" }
 			t.Logf("exit %d: %.300s", code, text)
 		})
 	}
+}
+
+// hookSongs are what Pods of hooks wrote with canaries in it: as a program logs its settings, a URL, an error.
+func hookSongs() string {
+	var b strings.Builder
+	known := maps.Clone(canaries)
+	// A Pod knows what is in the cluster, not who gets in.
+	maps.DeleteFunc(known, func(slot, _ string) bool { return slot[0] != 'x' && slot[0] != 'c' })
+	for _, slot := range slices.Sorted(maps.Keys(known)) {
+		fmt.Fprintf(&b, "%s=%s url=%s %q\n", slot, known[slot], url.QueryEscape(known[slot]), known[slot])
+	}
+	raw, _ := json.Marshal(known) // a map of strings
+	return b.String() + string(raw) + "\nthe hook has spoken\n"
+}
+
+func TestNoCanaryIsHeardInTheLogsOfHooks(t *testing.T) {
+	for policy, failed := range map[string]bool{"": true, "hook-failed": true, "hook-succeeded": false, "hook-succeeded,hook-failed": true} {
+		for _, output := range []string{"", "json"} {
+			t.Run(fmt.Sprintf("%q %s", policy, output), func(t *testing.T) {
+				c := newCage(t)
+				c.api.Ends(func(map[string]any) (bool, string) { return failed, hookSongs() })
+				if policy != "" {
+					c.write(t, "stack/charts/cage/templates/all.yaml", strings.ReplaceAll(cageTemplate, `annotations: { helm.sh/hook:`,
+						`annotations: { helm.sh/hook-output-log-policy: "`+policy+`", helm.sh/hook:`))
+				}
+				args := []string{"apply", "--yes"}
+				if output != "" {
+					args = append(args, "-o", output)
+				}
+				code, text := c.call(t, args...)
+				require.Equal(t, failed, code != 0, "%s", text)
+				require.Contains(t, text, "the hook has spoken")
+				require.Empty(t, sung(text), "%s", text)
+				_, text = c.call(t, "status")
+				require.Empty(t, sung(text), "%s", text)
+				_, text = c.call(t, "history", "cage/cage")
+				require.Empty(t, sung(text), "%s", text)
+			})
+		}
+	}
+}
+
+// lone writes a state file with one release whose values and chart hold canaries.
+func (c *cage) lone(t *testing.T, more string) {
+	t.Helper()
+	c.write(t, "state/helmfile.yaml", "releases:\n  - name: lone\n    namespace: cage\n    chart: ./chart\n    values: [{ password: "+
+		canaries["cConfig"]+" }]\n"+more)
+	c.write(t, "state/chart/Chart.yaml", "apiVersion: v2\nname: lone\nversion: 0.1.0\n")
+	c.write(t, "state/chart/templates/s.yaml", `apiVersion: v1
+kind: Secret
+metadata: { name: lone }
+stringData: { a: "`+canaries["cData"]+`", b: {{ .Values.password | quote }} }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: lone-test, annotations: { helm.sh/hook: test } }
+spec: { restartPolicy: Never, containers: [{ name: a, image: a }] }
+`)
+}
+
+func TestNoCanaryIsHeardInTheLogsOfTests(t *testing.T) {
+	for _, failed := range []bool{false, true} {
+		c := newCage(t)
+		c.lone(t, "")
+		c.api.Ends(func(map[string]any) (bool, string) {
+			return failed, "dsn=postgres://u:" + canaries["cConfig"] + "@db " + canaries["cData"] + "\nthe test has spoken\n"
+		})
+		code, text := c.call(t, "apply", "-f", "state/helmfile.yaml")
+		require.Zero(t, code, "%s", text)
+		for _, args := range [][]string{{"test", "--logs"}, {"test"}} {
+			code, text = c.call(t, append(args, "-f", "state/helmfile.yaml")...)
+			require.Equal(t, failed, code != 0, "%v %s", args, text)
+			if failed || len(args) == 2 {
+				require.Contains(t, text, "the test has spoken", "%v", args)
+			}
+			require.Empty(t, sung(text), "%v %s", args, text)
+		}
+	}
+}
+
+func TestNoCanaryIsHeardOfAnInterruptedRun(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("needs signals")
+	}
+	for _, kind := range []string{"Lease", "Secret", "ConfigMap", "Deployment", "Job", "Pod"} {
+		for _, refuses := range []bool{false, true} {
+			if refuses && kind == "Lease" {
+				continue // which ends the run of itself
+			}
+			for _, output := range []string{"", "json"} {
+				t.Run(fmt.Sprint(kind, refuses, output), func(t *testing.T) {
+					c := newCage(t)
+					// The fake's Pods run for good: an apply that nothing stops does not end.
+					c.write(t, "stack/charts/cage/templates/wait.yaml", "apiVersion: v1\nkind: Pod\nmetadata: { name: wait, annotations: { helm.sh/hook: post-install, bird: "+
+						"{{ .Values.birds.xHook | quote }} } }\nspec: { containers: [{ name: a, image: a }] }\n")
+					args := []string{"apply", "--yes"}
+					if output != "" {
+						args = append(args, "-o", output)
+					}
+					ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+					defer cancel()
+					cmd := exec.CommandContext(ctx, "otomi", args...)
+					cmd.Dir = c.dir
+					cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.dir, "XDG_CACHE_HOME=" + filepath.Join(c.dir, ".cache"), "KUBECONFIG=" + c.kubeconfig}
+					var out bytes.Buffer
+					cmd.Stdout, cmd.Stderr = &out, &out
+					started := make(chan struct{})
+					var once sync.Once
+					held := false
+					c.api.Admit(func(_ string, o map[string]any) (map[string]any, *fakeapi.Refusal) {
+						held = held || o["kind"] == "Lease" // before it, all is but compared
+						if !held || o["kind"] != kind {
+							return o, nil
+						}
+						<-started
+						once.Do(func() { _ = cmd.Process.Signal(os.Interrupt) }) // one that has ended fails the test below
+						if !refuses {
+							return o, nil
+						}
+						body, _ := json.Marshal(o)
+						return nil, &fakeapi.Refusal{Code: 422, Reason: "Invalid", Message: fmt.Sprintf("denied %s %q %v", body, body, o)}
+					})
+					require.NoError(t, cmd.Start())
+					close(started)
+					_ = cmd.Wait() // its code is below
+					require.NotZero(t, cmd.ProcessState.ExitCode(), "%s", out.String())
+					if !refuses { // a run that is refused may be at its end before it hears of the interrupt
+						require.Equal(t, exitInterrupted, cmd.ProcessState.ExitCode(), "%s", out.String())
+						require.Contains(t, out.String(), "interrupted: stopped")
+					}
+					require.Empty(t, sung(out.String()), "%s", out.String())
+					c.api.Admit(nil)
+					for _, args := range [][]string{{"status"}, {"diff"}, {"history", "cage/cage"}} {
+						_, text := c.call(t, args...)
+						require.Empty(t, sung(text), "%v %s", args, text)
+					}
+				})
+			}
+		}
+	}
+}
+
+// recorder is a program that writes its argument list into the file argv beside it, passes its standard input on, and says line.
+func (c *cage) recorder(t *testing.T, name, line string) string {
+	t.Helper()
+	c.write(t, name, "#!/bin/sh\nprintf '%s\\n' \"$0 $*\" >>'"+filepath.Join(c.dir, "argv")+"'\n"+line+"\n")
+	name = filepath.Join(c.dir, name)
+	require.NoError(t, os.Chmod(name, 0o755))
+	return name
+}
+
+// argv is what the recorders were called with since the last call.
+func (c *cage) argv(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(c.dir, "argv"))
+	require.NoError(t, err)
+	require.NoError(t, os.Remove(filepath.Join(c.dir, "argv")))
+	return string(text)
+}
+
+func TestNoCanaryIsInTheArgumentListOfAChild(t *testing.T) {
+	if _, err := exec.LookPath("sh"); err != nil {
+		t.Skip("needs a shell")
+	}
+	c := newCage(t)
+	plugin := c.recorder(t, "plugin", `printf '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"%s"}}' "$BIRD"`)
+	p := proxy.New(c.api)
+	t.Cleanup(p.Close)
+	kubeconfig, err := p.Kubeconfig("cage", map[string]any{"exec": map[string]any{
+		"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never", "command": plugin, "args": []any{"a b", "get-token"},
+		"env": []any{map[string]any{"name": "BIRD", "value": canaries["kExec"]}},
+	}})
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(c.kubeconfig, kubeconfig, 0o600))
+	for _, args := range [][]string{{"diff"}, {"apply", "--yes"}, {"status"}, {"destroy", "--yes"}} {
+		code, text := c.call(t, args...)
+		require.Zero(t, code, "%v %s", args, text)
+		require.Empty(t, sung(text))
+	}
+	// client-go keeps what a plugin gave for as long as the process lives: it runs once here.
+	said := c.argv(t)
+	require.Contains(t, said, plugin+" a b get-token\n")
+	require.Empty(t, sung(said))
+
+	hook, filter := c.recorder(t, "hook", "true"), c.recorder(t, "filter", "cat")
+	c.lone(t, "    postRenderer: "+filter+"\n    postRendererArgs: [--keep]\n    hooks:\n      - events: [prepare, preapply, presync, postsync, preuninstall, postuninstall, cleanup]\n        command: "+hook+
+		"\n        args: ['{{ .Event.Name }}', '{{ .Release.Name }}', '{{ .Event.Error }}']\n")
+	for _, args := range [][]string{{"diff"}, {"apply"}, {"sync"}, {"template"}, {"destroy"}} {
+		code, text := c.call(t, append(args, "-f", "state/helmfile.yaml", "--allow", "all")...)
+		require.Zero(t, code, "%v %s", args, text)
+		said = c.argv(t)
+		require.Contains(t, said, hook+" prepare lone", "%v", args)
+		if args[0] != "destroy" {
+			require.Contains(t, said, filter+" --keep\n", "%v", args)
+		}
+		require.Empty(t, sung(said), "%v: %s", args, said)
+	}
+
+	// The error of an event is an argument where the state file asks for it: it is redacted, too.
+	c.api.Admit(func(_ string, o map[string]any) (map[string]any, *fakeapi.Refusal) {
+		called, _ := os.ReadFile(filepath.Join(c.dir, "argv")) // not there yet: nothing was called
+		if o["kind"] != "Secret" || nameOf(o) != "lone" || !strings.Contains(string(called), " presync ") {
+			return o, nil // the comparison is let through
+		}
+		body, _ := json.Marshal(o)
+		return nil, &fakeapi.Refusal{Code: 422, Reason: "Invalid", Message: fmt.Sprintf("denied %s %q %v %s", body, body, o, canaries["cData"])}
+	})
+	code, text := c.call(t, "apply", "-f", "state/helmfile.yaml", "--allow", "all")
+	require.NotZero(t, code)
+	require.Empty(t, sung(text), "%s", text)
+	said = c.argv(t)
+	require.Contains(t, said, hook+" postsync lone")
+	require.Empty(t, sung(said), "%s", said)
+}
+
+func nameOf(o map[string]any) string {
+	metadata, _ := o["metadata"].(map[string]any)
+	name, _ := metadata["name"].(string)
+	return name
 }
 
 // newCageApp is a program that knows of a secret.

@@ -84,7 +84,7 @@ func (a *app) testHeld(ctx context.Context, s *stateSites, o testOptions) (n int
 		return 0, err
 	}
 	defer a.giveBack(ctx, holding, &err)
-	to := pipeline.TestOptions{Timeout: o.state.timeout, Cleanup: o.cleanup, Logs: o.logs}
+	to := pipeline.TestOptions{Timeout: o.state.timeout, Cleanup: o.cleanup, Logs: o.logs, Secrets: s.secrets, Hide: a.report.Hide}
 	var failures []error
 	for _, site := range s.sites {
 		ran, err := s.Test(held, site, to, pipeline.ApplyOptions{Emit: a.report.Event, Run: holding.Run})

@@ -19,6 +19,8 @@ type TestOptions struct {
 	Cleanup bool
 	// Logs tells what the Pods of the tests wrote.
 	Logs bool
+	// Found is told the revision that is tested before its tests run; nil for nobody.
+	Found func(manifest.Stored)
 }
 
 // Test runs the test hooks of the deployed revision of a release, one after the other by weight and name, as helm test does, and
@@ -41,6 +43,9 @@ func Test(ctx context.Context, namespace, name string, c Cluster, to TestOptions
 	stored, err := c.Stored(ctx, namespace, name, deployed.Revision)
 	if err != nil {
 		return 0, err
+	}
+	if to.Found != nil {
+		to.Found(stored)
 	}
 	stored.Runs = maps.Clone(stored.Runs)
 	if stored.Runs == nil {

@@ -264,8 +264,19 @@ func (s *StateFile) siteSet(ctx context.Context, site Site, o Capabilities) (*re
 	return set, append(ds, more...), err
 }
 
-// TestOptions say how tests of releases go.
-type TestOptions = apply.TestOptions
+// TestOptions say how tests of releases go. The zero value is useful.
+type TestOptions struct {
+	// Timeout bounds the wait for each test; 0 means that of its release.
+	Timeout time.Duration
+	// Cleanup deletes what tests made, also where their policies keep it.
+	Cleanup bool
+	// Logs tells what the Pods of the tests wrote.
+	Logs bool
+	// Secrets are those among the values of the state files.
+	Secrets []string
+	// Hide is told the secrets of each release before its tests run, which can write them; nil for nobody.
+	Hide func(secrets []string)
+}
 
 // Test runs the tests of the releases of a site, one after the other, and returns how many there were. The error names every
 // release whose tests failed or that is not deployed; an interruption ends the run.
@@ -276,8 +287,15 @@ func (s *StateFile) Test(ctx context.Context, site Site, to TestOptions, o Apply
 		if !r.Installed {
 			continue
 		}
-		of := to
-		of.Timeout = cmp.Or(to.Timeout, r.Timeout)
+		of := apply.TestOptions{Timeout: cmp.Or(to.Timeout, r.Timeout), Cleanup: to.Cleanup, Logs: to.Logs}
+		of.Found = func(stored manifest.Stored) {
+			if to.Hide == nil {
+				return
+			}
+			secrets := secretsBefore(r.Values, stored, to.Secrets)
+			named(stored.Values, "", &secrets)
+			to.Hide(secrets)
+		}
 		ran, err := apply.Test(ctx, r.Namespace, r.Name, site.Client, of, o)
 		n += ran
 		if err != nil {
