@@ -746,7 +746,7 @@ func TestNoCanaryIsInTheArgumentListOfAChild(t *testing.T) {
 		require.Empty(t, sung(said), "%v: %s", args, said)
 	}
 
-	// The error of an event is an argument where the state file asks for it: it is redacted, too.
+	// The error of an event is an argument where the state file asks for it: of a Secret it does not have what the server said.
 	c.api.Admit(func(_ string, o map[string]any) (map[string]any, *fakeapi.Refusal) {
 		called, _ := os.ReadFile(filepath.Join(c.dir, "argv")) // not there yet: nothing was called
 		if o["kind"] != "Secret" || nameOf(o) != "lone" || !strings.Contains(string(called), " presync ") {
