@@ -167,6 +167,9 @@ func (a *app) evaluate(ctx context.Context, platform *pipeline.Platform, c pipel
 		return pipeline.Stage{}, err
 	}
 	stage, diags, err := platform.EvaluateFor(ctx, values, s.selectors, verb)
+	if stage.Hooks != nil {
+		stage.Hooks.Hide = a.report.Redacted
+	}
 	a.report.Hide(stage.Secrets())
 	if err = errors.Join(a.reported(diags, platform.Shown(diags)), err); err != nil {
 		return stage, a.cleanedUp(ctx, stage.Hooks, platform.Shown, verb, err)

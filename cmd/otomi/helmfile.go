@@ -158,6 +158,7 @@ func (a *app) openState(ctx context.Context, o pipeline.StateOptions) (*pipeline
 		return nil, err
 	}
 	a.report.Hide(s.Secrets())
+	s.Hide = a.report.Redacted
 	if err := a.reported(diags.Sorted(), s.Shown(diags)); err != nil {
 		return nil, errors.Join(a.cleanedUp(ctx, &s.Hooks, s.Shown, o.Prepare, err), s.Close())
 	}

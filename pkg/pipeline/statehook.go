@@ -47,6 +47,9 @@ var hookedVerbs = map[string]hooked{
 
 // Hooks are the hooks of state files, and how far they have come. Those of the zero Hooks never run.
 type Hooks struct {
+	// Hide takes what is secret out of the words of an error, which programs are given as they were told to people; nil leaves them.
+	Hide func(string) string
+
 	in      runlevel.Input
 	options hook.Options
 	states  []*runlevel.State
@@ -241,6 +244,9 @@ func text(err error) string {
 
 // hook runs the hooks of an event and returns the lines of those that show them.
 func (h *Hooks) hook(ctx context.Context, e runlevel.Event) (string, diag.Diagnostics, error) {
+	if h.Hide != nil {
+		e.Error = h.Hide(e.Error)
+	}
 	lines, ds, err := hook.Run(ctx, h.in, e, h.options)
 	var said strings.Builder
 	for _, line := range lines {

@@ -163,8 +163,8 @@ func TestEveryFieldOfARequestIsKnownToTheKey(t *testing.T) {
 			"Name", "Namespace", "Revision", "Upgrade", "Chart", "Values", "Text", "Objects", "Hooks", "CRDs", "Notes", "Impure",
 		}},
 		{manifest.Chart{}, []string{"Name", "Version", "Digest", "Metadata", "Values"}},
-		// The last three are set where an object is written or deleted, never where it is rendered.
-		{manifest.Object{}, []string{"ID", "Version", "Source", "Text", "Data", "Cascade", "Seen", "UID"}},
+		// The last four are set where an object is written or deleted, never where it is rendered.
+		{manifest.Object{}, []string{"ID", "Version", "Source", "Text", "Data", "Cascade", "Seen", "UID", "Shared"}},
 		{manifest.ID{}, []string{"Group", "Kind", "Namespace", "Name"}},
 		{manifest.Hook{}, []string{"Object", "Events", "Weight", "DeletePolicies"}},
 		{manifest.ImpureCall{}, []string{"Function", "Template", "Line", "Unordered"}},

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // redactor replaces secrets in what is written through it. A secret is found within one Write; the reporter writes whole
@@ -27,7 +28,9 @@ type redactor struct {
 	open bool
 	// plain keeps the control characters of input from the terminal: only the colours and the progress line of our own
 	// pass.
-	plain   bool
+	plain bool
+	// mu guards what follows: programs are told of errors while others are shown.
+	mu      sync.Mutex
 	secrets []string
 	known   map[string]bool
 	// The others are made of secrets at the first use after a change: what finds whole secrets, what finds them where lines are
@@ -49,6 +52,8 @@ var (
 )
 
 func (w *redactor) hide(secrets []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, s := range secrets {
 		if s == "" || w.known[s] {
 			continue
@@ -78,8 +83,17 @@ func (w *redactor) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// idle reports that there is nothing to hide.
+func (w *redactor) idle() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.open || len(w.secrets) == 0
+}
+
 // text replaces secrets in a text.
 func (w *redactor) text(s string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.open || len(w.secrets) == 0 {
 		return s
 	}
@@ -97,7 +111,7 @@ func (w *redactor) text(s string) string {
 // tree replaces secrets in the strings of a plain tree, and says whether there were any. The input stays as it is, and is
 // what is returned where there are none.
 func (w *redactor) tree(data any) (any, bool) {
-	if w.open || len(w.secrets) == 0 {
+	if w.idle() {
 		return data, false
 	}
 	switch data := data.(type) {
@@ -144,7 +158,7 @@ func (w *redactor) tree(data any) (any, bool) {
 
 // document replaces secrets in the strings of an encoded JSON document. What is between them stays, byte for byte.
 func (w *redactor) document(body []byte) []byte {
-	if w.open || len(w.secrets) == 0 {
+	if w.idle() {
 		return body
 	}
 	var out bytes.Buffer
